@@ -1,0 +1,61 @@
+//! The scalar types that functions run in: `f32` and `f64`.
+
+use std::fmt::{Debug, Display, LowerExp};
+use std::iter::Sum;
+
+use num_traits::{Float, NumAssignOps};
+
+use crate::kernels::Lane;
+
+/// A floating-point type that recorded functions, solvers and optimisers run in.
+///
+/// Implemented for `f32` and `f64`, and sealed: the kernels know exactly these two.
+///
+/// ```
+/// use ad_core::Real;
+/// fn half<T: Real>(x: T) -> T { x * T::of(0.5) }
+/// assert_eq!(half(3.0_f32), 1.5);
+/// assert_eq!(f64::NAME, "f64");
+/// ```
+pub trait Real:
+    Float
+    + NumAssignOps
+    + Sum
+    + Debug
+    + Display
+    + LowerExp
+    + Default
+    + Send
+    + Sync
+    + Lane
+    + 'static
+{
+    /// The type's name, `"f32"` or `"f64"`.
+    const NAME: &'static str;
+
+    /// The nearest value of this type to `value`.
+    fn of(value: f64) -> Self;
+
+    /// This value as `f64`, exactly.
+    fn as_f64(self) -> f64;
+}
+
+impl Real for f32 {
+    const NAME: &'static str = "f32";
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+    fn as_f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    const NAME: &'static str = "f64";
+    fn of(value: f64) -> Self {
+        value
+    }
+    fn as_f64(self) -> f64 {
+        self
+    }
+}
