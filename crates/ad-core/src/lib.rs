@@ -1,6 +1,34 @@
-//! Tape automatic differentiation over `ndarray`.
+//! Automatic differentiation over `ndarray`: gradients, Hessian-vector products and Gauss–Newton
+//! products of functions recorded once and replayed without allocation.
+//!
+//! A function is recorded on a tape, and everything else is a transformation of tapes: the gradient
+//! is the reverse sweep, the Hessian-vector product is the tangent sweep of the gradient (forward
+//! over reverse). The same pipeline then simplifies, fuses, lays out memory and runs whichever tape
+//! it is given:
+//!
+//! ```text
+//! closure ─record─▶ graph ─transform─▶ graph ─plan─▶ kernel calls ─execute─▶ numbers
+//! ```
+//!
+//! Start at [`Function`]; [`Var`] is what recorded code computes with, and [`Linearization`] gives
+//! many products at one point.
 
-pub(crate) mod kernels;
+
+mod error;
+mod execute;
+mod function;
+mod graph;
+mod kernels;
+mod ops;
+mod plan;
 mod real;
+mod record;
+mod shape;
+mod transform;
 
+pub use error::Error;
+pub use function::{
+    Cost, Function, HessianOptions, Linearization, Point, Product, Program, Residuals,
+};
 pub use real::Real;
+pub use record::{Scalar, Var, concatenate, stack};

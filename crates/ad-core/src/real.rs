@@ -5,7 +5,7 @@ use std::iter::Sum;
 
 use num_traits::{Float, NumAssignOps};
 
-use crate::kernels::Lane;
+use crate::kernels::{Lane, Level, MapKernel, MapTable};
 
 /// A floating-point type that recorded functions, solvers and optimisers run in.
 ///
@@ -38,6 +38,10 @@ pub trait Real:
 
     /// This value as `f64`, exactly.
     fn as_f64(self) -> f64;
+
+    /// The loop of an elementwise operation for this type.
+    #[doc(hidden)]
+    fn kernel(table: &MapTable, level: Level) -> MapKernel<Self>;
 }
 
 impl Real for f32 {
@@ -48,6 +52,9 @@ impl Real for f32 {
     fn as_f64(self) -> f64 {
         f64::from(self)
     }
+    fn kernel(table: &MapTable, level: Level) -> MapKernel<Self> {
+        table.for_f32(level)
+    }
 }
 
 impl Real for f64 {
@@ -57,5 +64,8 @@ impl Real for f64 {
     }
     fn as_f64(self) -> f64 {
         self
+    }
+    fn kernel(table: &MapTable, level: Level) -> MapKernel<Self> {
+        table.for_f64(level)
     }
 }

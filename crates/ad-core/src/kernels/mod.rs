@@ -3,9 +3,16 @@
 //! Everything `unsafe` of the crate lives here and in the executor that calls these loops.
 #![allow(unsafe_code, reason = "raw strided loops; each block states what its caller guarantees")]
 
-mod isa;
+mod copy;
 pub(crate) mod gemm;
-pub(crate) mod vmath;
+mod isa;
+mod map;
+mod reduce;
+mod vmath;
 
+pub(crate) use copy::{StridedCopy, gather};
+pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use isa::{Isa, Level};
+pub(crate) use map::{LaneOp, MapKernel, MapTable};
+pub(crate) use reduce::ReduceJob;
 pub use vmath::Lane;

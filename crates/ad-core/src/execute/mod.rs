@@ -1,0 +1,107 @@
+//! Execution: runs a plan's kernel calls over a workspace, inputs and outputs.
+//!
+//! Nothing is allocated, and nothing is decided that planning could decide.
+#![allow(unsafe_code, reason = "hands raw addresses to kernels; the plan keeps them in bounds")]
+
+mod workspace;
+
+use smallvec::SmallVec;
+
+use crate::kernels::{gather, gemm};
+use crate::plan::{Instr, Lane, Loc, Plan, Space, Step};
+use crate::real::Real;
+
+pub(crate) use workspace::{Memory, Pool};
+
+/// The first address of each space.
+struct Bases<T>(SmallVec<[*mut T; 16]>);
+
+impl<T> Bases<T> {
+    #[inline(always)]
+    fn at(&self, loc: Loc) -> *mut T {
+        self.0[usize::from(loc.space.0)].wrapping_add(loc.offset)
+    }
+
+    #[inline(always)]
+    fn lane(&self, lane: Lane, start: usize) -> *mut T {
+        self.at(lane.at).wrapping_add(if lane.moves { start } else { 0 })
+    }
+}
+
+/// Runs a plan. Inputs that the plan does not read may be empty.
+///
+/// # Panics
+/// If an input or an output has another length than the plan was made for: every caller checks
+/// shapes first.
+pub(crate) fn run<T: Real>(
+    plan: &Plan<T>,
+    memory: &mut Memory<T>,
+    inputs: &[&[T]],
+    outputs: &mut [&mut [T]],
+) {
+    assert!(inputs.len() == plan.inputs.len() && outputs.len() == plan.outputs.len());
+    for (input, &len) in inputs.iter().zip(&plan.inputs) {
+        assert!(len == 0 || input.len() == len, "an input of {} elements, not {len}", input.len());
+    }
+    for (output, &len) in outputs.iter().zip(&plan.outputs) {
+        assert_eq!(output.len(), len, "length of an output");
+    }
+    memory.reserve(plan.arena + plan.scratch);
+    let arena = memory.as_mut_ptr();
+    let scratch = arena.wrapping_add(plan.arena);
+    let mut bases = Bases(SmallVec::new());
+    bases.0.extend([arena, scratch, plan.constants.as_ptr().cast_mut()]);
+    debug_assert_eq!(bases.0.len(), usize::from(Space::FIRST_INPUT));
+    bases.0.extend(inputs.iter().map(|input| input.as_ptr().cast_mut()));
+    bases.0.extend(outputs.iter_mut().map(|output| output.as_mut_ptr()));
+    for instr in &plan.instrs {
+        // SAFETY: planning kept every address of an instruction inside its space, whose length was
+        // checked above (inputs, outputs) or reserved (arena, scratch), it never writes to an input
+        // or a constant, and buffers that are alive together do not overlap.
+        unsafe { step(instr, plan, &bases, scratch) };
+    }
+}
+
+#[inline(always)]
+unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: &Bases<T>, scratch: *mut T) {
+    // SAFETY: see `run`.
+    unsafe {
+        match instr {
+            Instr::Map { len, block, steps } => map(*len, *block, steps, bases),
+            Instr::MatMul { shape, a, b, c } => {
+                let scratch = std::slice::from_raw_parts_mut(scratch, plan.scratch);
+                gemm(shape, bases.at(*a), bases.at(*b), bases.at(*c), scratch);
+            }
+            Instr::Reduce { job, from, to } => job.run(bases.at(*from), bases.at(*to), scratch),
+            Instr::Copy { job, from, to } => job.run(bases.at(*from).cast_const(), bases.at(*to)),
+            Instr::Zero { job, to } => job.fill(bases.at(*to), T::zero()),
+        }
+    }
+}
+
+unsafe fn map<T: Real>(len: usize, block: usize, steps: &[Step<T>], bases: &Bases<T>) {
+    let mut start = 0;
+    while start < len {
+        let n = block.min(len - start);
+        for step in steps {
+            // SAFETY: see `run`; `start + n` stays within `len`.
+            unsafe {
+                match step {
+                    Step::Run { kernel, c, dst, a, b, .. } => {
+                        let (a, b) = (bases.lane(*a, start), bases.lane(*b, start));
+                        kernel(n, *c, bases.lane(*dst, start), a, b);
+                    }
+                    Step::Gather { to, from, dims, strides, once } => {
+                        if !once {
+                            gather(start, n, dims, strides, bases.at(*from), bases.at(*to));
+                        } else if start == 0 {
+                            let block = std::slice::from_raw_parts_mut(bases.at(*to), n);
+                            block.fill(*bases.at(*from));
+                        }
+                    }
+                }
+            }
+        }
+        start += n;
+    }
+}

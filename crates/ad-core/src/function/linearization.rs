@@ -1,0 +1,394 @@
+//! Linearize once, apply many: products with the Hessian, the Gauss–Newton matrix and the Jacobian
+//! at one point.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
+
+use super::point::{Inputs, Point, finite, slice_of, slice_of_mut};
+use super::Function;
+use crate::error::Error;
+use crate::execute::Memory;
+use crate::real::Real;
+
+/// A product that one linearization serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Product {
+    /// H·v, with H the Hessian in the parameters.
+    Hvp,
+    /// G·v, with G the Gauss–Newton matrix; see [`Var::model_output`](crate::Var::model_output).
+    Ggnvp,
+    /// J·v, with J the Jacobian of the model's output (of the output, where none is marked).
+    Jvp,
+    /// Jᵀ·u, with u of the model output's shape, flattened.
+    Vjp,
+}
+
+/// What a linearization keeps of its point: activations and coefficients that the products read.
+///
+/// For callers that manage memory themselves, such as sums over many shards of data; others use
+/// [`Linearization`].
+#[derive(Debug)]
+pub struct Residuals<T> {
+    block: Memory<T>,
+    len: usize,
+}
+
+impl<T: Real> Default for Residuals<T> {
+    fn default() -> Self {
+        Self { block: Memory::new(0), len: 0 }
+    }
+}
+
+impl<T: Real> Residuals<T> {
+    /// Residuals of no point yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes that are kept.
+    pub fn bytes(&self) -> usize {
+        self.len * size_of::<T>()
+    }
+}
+
+impl<T: Real> Function<T> {
+    /// Runs everything that does not depend on a tangent, keeps what products will read, and
+    /// returns f(x), the gradient and the products at x. The point's arrays stay borrowed.
+    ///
+    /// Cost: a gradient. Each product then is linear algebra alone: no transcendental function and
+    /// no second forward pass.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// use ndarray::array;
+    /// let f = Function::<f64>::record(2, |x| (x.at(0) * x.at(1)).exp())?;
+    /// let at = f.linearize(&[0.0, 2.0])?;
+    /// assert_eq!(at.value(), 1.0);
+    /// assert_eq!(at.gradient(), array![2.0, 0.0]);
+    /// // The Hessian is [[4, 1], [1, 0]].
+    /// assert_eq!(at.hvp(array![1.0, 0.0].view())?, array![4.0, 1.0]);
+    /// assert_eq!(at.hvp(array![0.0, 1.0].view())?, array![1.0, 0.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotScalar`]; shapes and non-finite inputs as everywhere.
+    pub fn linearize<'a>(
+        &'a self,
+        point: impl Into<Point<'a, T>>,
+    ) -> Result<Linearization<'a, T>, Error> {
+        let point = point.into();
+        let inputs = self.inputs(&point, "linearize", true)?;
+        let parameters = Array1::from(inputs[0].to_vec());
+        let mut gradient = Array1::zeros(self.n_parameters());
+        let mut residuals = Residuals::new();
+        let value = self.linearize_into(point, &mut residuals, gradient.view_mut())?;
+        Ok(Linearization { function: self, parameters, data: inputs, residuals, value, gradient })
+    }
+
+    /// [`Self::linearize`] into memory of the caller: keeps what products read in `residuals`,
+    /// writes the gradient and returns f(x). Allocates nothing if `residuals` was used before.
+    ///
+    /// # Errors
+    /// As [`Self::linearize`].
+    pub fn linearize_into<'a>(
+        &self,
+        point: impl Into<Point<'a, T>>,
+        residuals: &mut Residuals<T>,
+        mut gradient: ArrayViewMut1<'_, T>,
+    ) -> Result<T, Error> {
+        let inputs = self.inputs(&point.into(), "linearize", true)?;
+        let gradient = slice_of_mut(&mut gradient, self.n_parameters(), "the gradient")?;
+        let programs = self.linearized_programs();
+        residuals.block.reserve(programs.residual_len);
+        residuals.len = programs.residual_len;
+        let kept = residuals.block.slice_mut(residuals.len);
+        let mut value = [T::zero()];
+        programs.primal.run(&inputs, &mut [&mut value, gradient, kept]);
+        Ok(value[0])
+    }
+
+    /// Applies a product at the point that `residuals` were kept of, which must be `point` again.
+    /// The vector is not searched for non-finite numbers: they pass into the product. Allocates
+    /// nothing after the first call.
+    ///
+    /// # Errors
+    /// [`Error::NoModelOutput`] for a Gauss–Newton product of a function without a marked model
+    /// output; shapes as everywhere; [`Error::Empty`] if nothing was linearized.
+    pub fn apply_linearized<'a>(
+        &self,
+        product: Product,
+        point: impl Into<Point<'a, T>>,
+        residuals: &Residuals<T>,
+        v: ArrayView1<'_, T>,
+        mut out: ArrayViewMut1<'_, T>,
+    ) -> Result<(), Error> {
+        let inputs = self.inputs(&point.into(), "a product", false)?;
+        self.check_product(product, residuals)?;
+        let (from, to) = self.product_lens(product);
+        let v = slice_of(&v, from, "the vector")?;
+        let out = slice_of_mut(&mut out, to, "the product")?;
+        self.apply(product, &inputs, residuals, v, out);
+        Ok(())
+    }
+
+    /// [`Self::apply_linearized`] for a stack of vectors, one a row.
+    ///
+    /// # Errors
+    /// As [`Self::apply_linearized`].
+    pub fn apply_linearized_block<'a>(
+        &self,
+        product: Product,
+        point: impl Into<Point<'a, T>>,
+        residuals: &Residuals<T>,
+        v: ArrayView2<'_, T>,
+        mut out: ArrayViewMut2<'_, T>,
+    ) -> Result<(), Error> {
+        let inputs = self.inputs(&point.into(), "a product", false)?;
+        self.check_product(product, residuals)?;
+        let (from, to) = self.product_lens(product);
+        let v = stack_of(&v, from)?;
+        let count = v.len().checked_div(from).unwrap_or(0);
+        if out.dim() != (count, to) {
+            let (expected, found) = (vec![count, to], out.shape().to_vec());
+            return Err(Error::Shape { what: "the stack of products".into(), expected, found });
+        }
+        let layout = || Error::Layout { what: "the stack of products".into() };
+        let out = out.as_slice_mut().ok_or_else(layout)?;
+        self.apply_block(product, &inputs, residuals, v, out);
+        Ok(())
+    }
+
+    fn check_product(&self, product: Product, residuals: &Residuals<T>) -> Result<(), Error> {
+        if product == Product::Ggnvp && !self.has_model_output() {
+            return Err(Error::NoModelOutput);
+        }
+        if residuals.len != self.linearized_programs().residual_len {
+            return Err(Error::Empty { what: "the linearization (of another function?)".into() });
+        }
+        Ok(())
+    }
+
+    /// The lengths of a product's vector and of its result.
+    fn product_lens(&self, product: Product) -> (usize, usize) {
+        let n = self.n_parameters();
+        let model = self.model_output.unwrap_or(self.output);
+        let m = self.graph.shape(model).len();
+        match product {
+            Product::Hvp | Product::Ggnvp => (n, n),
+            Product::Jvp => (n, m),
+            Product::Vjp => (m, n),
+        }
+    }
+
+    fn apply(
+        &self,
+        product: Product,
+        inputs: &[&[T]],
+        residuals: &Residuals<T>,
+        v: &[T],
+        out: &mut [T],
+    ) {
+        let inputs = with_tangent(product, inputs, residuals, v);
+        self.linearized_programs().run(product, &inputs, out);
+    }
+
+    /// Applies a product to a stack of vectors: in blocks of at most [`MAX_BLOCK`].
+    fn apply_block(
+        &self,
+        product: Product,
+        inputs: &[&[T]],
+        residuals: &Residuals<T>,
+        v: &[T],
+        out: &mut [T],
+    ) {
+        let (from, to) = self.product_lens(product);
+        if from == 0 || to == 0 {
+            return out.fill(T::zero());
+        }
+        for (v, out) in v.chunks(MAX_BLOCK * from).zip(out.chunks_mut(MAX_BLOCK * to)) {
+            let inputs = with_tangent(product, inputs, residuals, v);
+            self.linearized_programs().run_block(product, v.len() / from, &inputs, out);
+        }
+    }
+}
+
+/// The inputs of a product's program.
+fn with_tangent<'v, T: Real>(
+    product: Product,
+    inputs: &[&'v [T]],
+    residuals: &'v Residuals<T>,
+    v: &'v [T],
+) -> Inputs<'v, T> {
+    let mut inputs = Inputs::from_slice(inputs);
+    let empty: &[T] = &[];
+    let (tangent, cotangent) = if product == Product::Vjp { (empty, v) } else { (v, empty) };
+    inputs.extend([tangent, cotangent, residuals.block.slice(residuals.len)]);
+    inputs
+}
+
+/// The most vectors that one pass takes along: enough to share each residual's reading among many
+/// vectors, few enough that a pass's memory stays small.
+pub(crate) const MAX_BLOCK: usize = 16;
+
+/// A function at a point: its value, its gradient, and products with its derivatives there.
+///
+/// Products borrow nothing mutably and may run on several threads at once.
+#[derive(Debug)]
+pub struct Linearization<'a, T> {
+    function: &'a Function<T>,
+    parameters: Array1<T>,
+    /// The point's inputs as they were given: parameters, then data.
+    data: Inputs<'a, T>,
+    residuals: Residuals<T>,
+    value: T,
+    gradient: Array1<T>,
+}
+
+impl<'a, T: Real> Linearization<'a, T> {
+    /// f(x).
+    pub fn value(&self) -> T {
+        self.value
+    }
+
+    /// ∇f(x).
+    pub fn gradient(&self) -> ArrayView1<'_, T> {
+        self.gradient.view()
+    }
+
+    /// The point's parameters x.
+    pub fn parameters(&self) -> ArrayView1<'_, T> {
+        self.parameters.view()
+    }
+
+    /// The function.
+    pub fn function(&self) -> &'a Function<T> {
+        self.function
+    }
+
+    /// The bytes that are kept of the point for products.
+    pub fn residual_bytes(&self) -> usize {
+        self.residuals.bytes()
+    }
+
+    /// Any of the products, written to `out`. Cost: for Hvp about a gradient, for the others less;
+    /// allocates nothing after the first call.
+    ///
+    /// # Errors
+    /// [`Error::NoModelOutput`] for a Gauss–Newton product where no model output is marked; shapes
+    /// and non-finite vectors as everywhere.
+    pub fn product_into(
+        &self,
+        product: Product,
+        v: ArrayView1<'_, T>,
+        mut out: ArrayViewMut1<'_, T>,
+    ) -> Result<(), Error> {
+        self.function.check_product(product, &self.residuals)?;
+        let (from, to) = self.function.product_lens(product);
+        let v = finite(slice_of(&v, from, "the vector")?, "the vector")?;
+        let out = slice_of_mut(&mut out, to, "the product")?;
+        self.function.apply(product, &self.data, &self.residuals, v, out);
+        Ok(())
+    }
+
+    /// Any of the products; see [`Self::product_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn product(&self, product: Product, v: ArrayView1<'_, T>) -> Result<Array1<T>, Error> {
+        let mut out = Array1::zeros(self.function.product_lens(product).1);
+        self.product_into(product, v, out.view_mut())?;
+        Ok(out)
+    }
+
+    /// H·v; see [`Self::product_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn hvp_into(&self, v: ArrayView1<'_, T>, out: ArrayViewMut1<'_, T>) -> Result<(), Error> {
+        self.product_into(Product::Hvp, v, out)
+    }
+
+    /// H·v; see [`Self::product_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn hvp(&self, v: ArrayView1<'_, T>) -> Result<Array1<T>, Error> {
+        self.product(Product::Hvp, v)
+    }
+
+    /// The Gauss–Newton product G·v; see [`Self::product_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn ggnvp_into(&self, v: ArrayView1<'_, T>, out: ArrayViewMut1<'_, T>) -> Result<(), Error> {
+        self.product_into(Product::Ggnvp, v, out)
+    }
+
+    /// The Gauss–Newton product G·v; see [`Self::product_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn ggnvp(&self, v: ArrayView1<'_, T>) -> Result<Array1<T>, Error> {
+        self.product(Product::Ggnvp, v)
+    }
+
+    /// J·v of the model's output, flattened; see [`Self::product_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn jvp(&self, v: ArrayView1<'_, T>) -> Result<Array1<T>, Error> {
+        self.product(Product::Jvp, v)
+    }
+
+    /// Jᵀ·u of the model's output; see [`Self::product_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn vjp(&self, u: ArrayView1<'_, T>) -> Result<Array1<T>, Error> {
+        self.product(Product::Vjp, u)
+    }
+
+    /// H·V for k vectors at once, one a row of `v` and of `out` (both k × n): what the vectors
+    /// share is read once for all of them. Memory: k times the workspace of one product, up to 16.
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn hvp_block_into(
+        &self,
+        v: ArrayView2<'_, T>,
+        mut out: ArrayViewMut2<'_, T>,
+    ) -> Result<(), Error> {
+        let n = self.function.n_parameters();
+        let stack = finite(stack_of(&v, n)?, "the stack of vectors")?;
+        if out.dim() != v.dim() {
+            let (expected, found) = (v.shape().to_vec(), out.shape().to_vec());
+            return Err(Error::Shape { what: "the stack of products".into(), expected, found });
+        }
+        let layout = || Error::Layout { what: "the stack of products".into() };
+        let out = out.as_slice_mut().ok_or_else(layout)?;
+        self.function.apply_block(Product::Hvp, &self.data, &self.residuals, stack, out);
+        Ok(())
+    }
+
+    /// H·V, one vector a row; see [`Self::hvp_block_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn hvp_block(&self, v: ArrayView2<'_, T>) -> Result<Array2<T>, Error> {
+        let mut out = Array2::zeros(v.dim());
+        self.hvp_block_into(v, out.view_mut())?;
+        Ok(out)
+    }
+}
+
+/// The elements of a stack of vectors of length `n`.
+fn stack_of<'a, T: Real>(v: &'a ArrayView2<'_, T>, n: usize) -> Result<&'a [T], Error> {
+    let what = "the stack of vectors";
+    if v.ncols() != n {
+        let (expected, found) = (vec![v.nrows(), n], v.shape().to_vec());
+        return Err(Error::Shape { what: what.into(), expected, found });
+    }
+    v.as_slice().ok_or_else(|| Error::Layout { what: what.into() })
+}

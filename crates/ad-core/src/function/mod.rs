@@ -1,0 +1,388 @@
+//! Recorded functions and what can be asked of them.
+
+mod hessian;
+mod linearization;
+mod point;
+mod programs;
+
+use std::sync::OnceLock;
+
+use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewMut1, IxDyn};
+
+use crate::error::Error;
+use crate::execute::{self, Pool};
+use crate::graph::{Graph, NodeId};
+use crate::plan::{self, Plan};
+use crate::real::Real;
+use crate::record::{Recorder, Var, stack};
+
+pub use hessian::HessianOptions;
+pub use linearization::{Linearization, Product, Residuals};
+pub use point::Point;
+use point::{Inputs, finite, slice_of, slice_of_mut};
+use programs::LinearizedPrograms;
+
+/// A function of a flat parameter vector (and of data), recorded once and replayed at will.
+///
+/// Let n be the number of parameters. The function maps x ∈ ℝⁿ, and data arrays that are not
+/// differentiated, to one array; gradients and Hessians need that array to be one number.
+/// Programs for its derivatives are made when first asked for and kept; after that a call allocates
+/// nothing but what it returns (the `_into` forms nothing at all). All calls take `&self` and may
+/// come from several threads at once.
+///
+/// ```
+/// use ad_core::Function;
+/// use ndarray::array;
+/// // 3x² + 2xy + y²
+/// let f = Function::<f64>::record(2, |v| {
+///     let (x, y) = (v.at(0), v.at(1));
+///     3.0 * x * x + 2.0 * x * y + y * y
+/// })?;
+/// let at = array![1.0, -1.0];
+/// assert_eq!(f.value(&at)?, 2.0);
+/// assert_eq!(f.gradient(&at)?, array![4.0, 0.0]);
+/// assert_eq!(f.hessian(&at)?, array![[6.0, 2.0], [2.0, 2.0]]);
+/// assert_eq!(f.hvp(&at, array![1.0, 0.0].view())?, array![6.0, 2.0]);
+/// # Ok::<(), ad_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Function<T> {
+    graph: Graph,
+    output: NodeId,
+    model_output: Option<NodeId>,
+    n_parameters: usize,
+    data_shapes: Vec<Vec<usize>>,
+    value: OnceLock<Compiled<T>>,
+    gradient: OnceLock<Compiled<T>>,
+    jvp: OnceLock<Compiled<T>>,
+    vjp: OnceLock<Compiled<T>>,
+    hvp: OnceLock<Compiled<T>>,
+    linearized: OnceLock<LinearizedPrograms<T>>,
+}
+
+/// A plan with its workspaces.
+#[derive(Debug)]
+pub(crate) struct Compiled<T> {
+    pub(crate) plan: Plan<T>,
+    pool: Pool<T>,
+}
+
+impl<T: Real> Compiled<T> {
+    pub(crate) fn new(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Self {
+        Self { plan: plan::compile(graph, outputs, n_inputs), pool: Pool::new() }
+    }
+
+    pub(crate) fn run(&self, inputs: &[&[T]], outputs: &mut [&mut [T]]) {
+        self.pool.with(|memory| execute::run(&self.plan, memory, inputs, outputs));
+    }
+}
+
+/// Which program of a function [`Function::cost`] speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Program {
+    /// The value alone.
+    Value,
+    /// The value and the gradient.
+    Gradient,
+    /// Value, gradient and one Hessian-vector product in one go.
+    HvpOneShot,
+    /// What a linearization runs once for its point.
+    Linearize,
+    /// One Hessian-vector product of a linearization.
+    Hvp,
+    /// One Gauss–Newton product of a linearization.
+    Ggnvp,
+}
+
+/// What one run of a program takes, known before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Multiply-adds in matrix products.
+    pub product_flops: usize,
+    /// Bytes of workspace, besides inputs and outputs.
+    pub workspace_bytes: usize,
+    /// Bytes of residuals that a linearization keeps; 0 for other programs.
+    pub residual_bytes: usize,
+    /// Kernel calls.
+    pub n_instructions: usize,
+}
+
+impl<T: Real> Function<T> {
+    /// Records a function of a vector of `n` parameters.
+    ///
+    /// # Errors
+    /// [`Error::Record`] for the first operation on operands that it does not take.
+    pub fn record<F>(n: usize, f: F) -> Result<Self, Error>
+    where
+        F: for<'t> FnOnce(Var<'t>) -> Var<'t>,
+    {
+        Self::record_with_data(n, &[], |x, _| f(x))
+    }
+
+    /// Records a function in scalar style: of a slice of numbers.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let f = Function::<f64>::record_scalars(3, |x| x[0] * x[1] + x[2].exp())?;
+    /// assert_eq!(f.value(&[2.0, 3.0, 0.0])?, 7.0);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Record`] for the first operation on operands that it does not take.
+    pub fn record_scalars<F>(n: usize, f: F) -> Result<Self, Error>
+    where
+        F: for<'t> FnOnce(&[Var<'t>]) -> Var<'t>,
+    {
+        Self::record(n, |x| {
+            let scalars: Vec<_> = (0..n).map(|at| x.at(at)).collect();
+            f(&scalars)
+        })
+    }
+
+    /// Records a function of several results in scalar style; they are stacked into a vector.
+    ///
+    /// # Errors
+    /// [`Error::Record`] as for [`Self::record`]; [`Error::Empty`] if there is no result.
+    pub fn record_vector<F>(n: usize, f: F) -> Result<Self, Error>
+    where
+        F: for<'t> FnOnce(&[Var<'t>]) -> Vec<Var<'t>>,
+    {
+        let mut empty = false;
+        let function = Self::record(n, |x| {
+            let scalars: Vec<_> = (0..n).map(|at| x.at(at)).collect();
+            let results = f(&scalars);
+            empty = results.is_empty();
+            if empty { x } else { stack(&results) }
+        })?;
+        if empty { Err(Error::Empty { what: "the list of results".into() }) } else { Ok(function) }
+    }
+
+    /// Records a function of `n` parameters and of data arrays of the given shapes, which are not
+    /// differentiated and can be others at each call.
+    ///
+    /// ```
+    /// use ad_core::{Function, Point};
+    /// use ndarray::array;
+    /// // Linear regression: ½‖Xw − t‖²
+    /// let f = Function::<f64>::record_with_data(2, &[&[3, 2], &[3]], |w, data| {
+    ///     let residual = data[0].matmul(w.reshape(&[2, 1])).reshape(&[3]) - data[1];
+    ///     0.5 * residual.square().sum()
+    /// })?;
+    /// let (x, t) = (array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], array![1.0, 2.0, 3.0]);
+    /// let data = [x.view().into_dyn(), t.view().into_dyn()];
+    /// assert_eq!(f.value(Point::with_data(&[1.0, 2.0], &data))?, 0.0);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Record`] for the first operation on operands that it does not take.
+    pub fn record_with_data<F>(n: usize, data_shapes: &[&[usize]], f: F) -> Result<Self, Error>
+    where
+        F: for<'t> FnOnce(Var<'t>, &[Var<'t>]) -> Var<'t>,
+    {
+        let recorder = Recorder::default();
+        let output = {
+            let parameters = recorder.input(0, &[n]);
+            let shapes = data_shapes.iter().enumerate();
+            let data: Vec<_> = shapes.map(|(at, dims)| recorder.input(at + 1, dims)).collect();
+            f(parameters, &data).id
+        };
+        let recording = recorder.finish(output)?;
+        Ok(Self {
+            graph: recording.graph,
+            output: recording.output,
+            model_output: recording.model_output,
+            n_parameters: n,
+            data_shapes: data_shapes.iter().map(|dims| dims.to_vec()).collect(),
+            value: OnceLock::new(),
+            gradient: OnceLock::new(),
+            jvp: OnceLock::new(),
+            vjp: OnceLock::new(),
+            hvp: OnceLock::new(),
+            linearized: OnceLock::new(),
+        })
+    }
+
+    /// The number of parameters n.
+    pub fn n_parameters(&self) -> usize {
+        self.n_parameters
+    }
+
+    /// The shapes of the data arrays.
+    pub fn data_shapes(&self) -> &[Vec<usize>] {
+        &self.data_shapes
+    }
+
+    /// The shape of the output; empty for a number.
+    pub fn output_shape(&self) -> &[usize] {
+        self.graph.shape(self.output).dims()
+    }
+
+    /// Whether a model output is marked, so that Gauss–Newton products exist.
+    pub fn has_model_output(&self) -> bool {
+        self.model_output.is_some()
+    }
+
+    /// f(x), one number. Cost: one forward pass.
+    ///
+    /// # Errors
+    /// [`Error::NotScalar`]; shapes and non-finite inputs as everywhere.
+    pub fn value<'a>(&self, point: impl Into<Point<'a, T>>) -> Result<T, Error> {
+        let inputs = self.inputs(&point.into(), "value", true)?;
+        let mut value = [T::zero()];
+        self.value_program().run(&inputs, &mut [&mut value]);
+        Ok(value[0])
+    }
+
+    /// f(x) of any shape. Cost: one forward pass.
+    ///
+    /// # Errors
+    /// Shapes and non-finite inputs as everywhere.
+    ///
+    /// # Panics
+    /// Never: the result has the length of the recorded shape.
+    pub fn evaluate<'a>(&self, point: impl Into<Point<'a, T>>) -> Result<ArrayD<T>, Error> {
+        let inputs = self.inputs(&point.into(), "evaluate", false)?;
+        let mut out = self.output_array();
+        let target = out.as_slice_mut().expect("a new array is contiguous");
+        self.value_program().run(&inputs, &mut [target]);
+        Ok(out)
+    }
+
+    /// f(x) and ∇f(x), the gradient written to `gradient`. Cost: one forward and one reverse pass,
+    /// together 2–3 evaluations; allocates nothing after the first call.
+    ///
+    /// # Errors
+    /// [`Error::NotScalar`]; shapes and non-finite inputs as everywhere.
+    pub fn value_and_grad_into<'a>(
+        &self,
+        point: impl Into<Point<'a, T>>,
+        mut gradient: ArrayViewMut1<'_, T>,
+    ) -> Result<T, Error> {
+        let inputs = self.inputs(&point.into(), "a gradient", true)?;
+        let gradient = slice_of_mut(&mut gradient, self.n_parameters, "the gradient")?;
+        let mut value = [T::zero()];
+        self.gradient_program().run(&inputs, &mut [&mut value, gradient]);
+        Ok(value[0])
+    }
+
+    /// f(x) and ∇f(x); see [`Self::value_and_grad_into`].
+    ///
+    /// # Errors
+    /// As [`Self::value_and_grad_into`].
+    pub fn value_and_grad<'a>(
+        &self,
+        point: impl Into<Point<'a, T>>,
+    ) -> Result<(T, Array1<T>), Error> {
+        let mut gradient = Array1::zeros(self.n_parameters);
+        let value = self.value_and_grad_into(point, gradient.view_mut())?;
+        Ok((value, gradient))
+    }
+
+    /// ∇f(x); see [`Self::value_and_grad_into`].
+    ///
+    /// # Errors
+    /// As [`Self::value_and_grad_into`].
+    pub fn gradient<'a>(&self, point: impl Into<Point<'a, T>>) -> Result<Array1<T>, Error> {
+        Ok(self.value_and_grad(point)?.1)
+    }
+
+    /// f(x) and J·v, with J the Jacobian of the output (any shape) in the parameters.
+    /// Cost: about two evaluations.
+    ///
+    /// # Errors
+    /// Shapes and non-finite inputs as everywhere.
+    ///
+    /// # Panics
+    /// Never: the results have the length of the recorded shape.
+    pub fn jvp<'a>(
+        &self,
+        point: impl Into<Point<'a, T>>,
+        v: ArrayView1<'_, T>,
+    ) -> Result<(ArrayD<T>, ArrayD<T>), Error> {
+        let mut inputs = Inputs::from_slice(&self.inputs(&point.into(), "jvp", false)?);
+        inputs.push(finite(slice_of(&v, self.n_parameters, "the tangent")?, "the tangent")?);
+        let (mut out, mut tangent) = (self.output_array(), self.output_array());
+        let slices = [&mut out, &mut tangent].map(|a| a.as_slice_mut().expect("contiguous"));
+        let [out_slice, tangent_slice] = slices;
+        self.jvp_program().run(&inputs, &mut [out_slice, tangent_slice]);
+        Ok((out, tangent))
+    }
+
+    /// f(x) and Jᵀ·u, with J the Jacobian of the output and u of the output's shape, flattened.
+    /// Cost: 2–3 evaluations.
+    ///
+    /// # Errors
+    /// Shapes and non-finite inputs as everywhere.
+    ///
+    /// # Panics
+    /// Never: the results have the length of the recorded shape.
+    pub fn vjp<'a>(
+        &self,
+        point: impl Into<Point<'a, T>>,
+        u: ArrayView1<'_, T>,
+    ) -> Result<(ArrayD<T>, Array1<T>), Error> {
+        let mut inputs = Inputs::from_slice(&self.inputs(&point.into(), "vjp", false)?);
+        let len = self.graph.shape(self.output).len();
+        inputs.push(finite(slice_of(&u, len, "the cotangent")?, "the cotangent")?);
+        let (mut out, mut result) = (self.output_array(), Array1::zeros(self.n_parameters));
+        let target = out.as_slice_mut().expect("a new array is contiguous");
+        let result_slice = result.as_slice_mut().expect("a new array is contiguous");
+        self.vjp_program().run(&inputs, &mut [target, result_slice]);
+        Ok((out, result))
+    }
+
+    /// H·v at x by forward over reverse, written to `out`; returns f(x). Nothing is kept: for many
+    /// products at one point, [`Self::linearize`] first. Cost: about two gradients; allocates
+    /// nothing after the first call.
+    ///
+    /// # Errors
+    /// [`Error::NotScalar`]; shapes and non-finite inputs as everywhere.
+    pub fn hvp_into<'a>(
+        &self,
+        point: impl Into<Point<'a, T>>,
+        v: ArrayView1<'_, T>,
+        mut out: ArrayViewMut1<'_, T>,
+    ) -> Result<T, Error> {
+        let inputs = self.inputs(&point.into(), "a Hessian-vector product", true)?;
+        let mut inputs = Inputs::from_slice(&inputs);
+        inputs.push(finite(slice_of(&v, self.n_parameters, "the vector")?, "the vector")?);
+        let out = slice_of_mut(&mut out, self.n_parameters, "the product")?;
+        let mut value = [T::zero()];
+        self.hvp_program().run(&inputs, &mut [&mut value, out]);
+        Ok(value[0])
+    }
+
+    /// H·v at x; see [`Self::hvp_into`].
+    ///
+    /// # Errors
+    /// As [`Self::hvp_into`].
+    pub fn hvp<'a>(
+        &self,
+        point: impl Into<Point<'a, T>>,
+        v: ArrayView1<'_, T>,
+    ) -> Result<Array1<T>, Error> {
+        let mut out = Array1::zeros(self.n_parameters);
+        self.hvp_into(point, v, out.view_mut())?;
+        Ok(out)
+    }
+
+    fn output_array(&self) -> ArrayD<T> {
+        ArrayD::zeros(IxDyn(self.output_shape()))
+    }
+
+    /// Checks a point and lists the inputs of the programs at it.
+    pub(crate) fn inputs<'p>(
+        &self,
+        point: &Point<'p, T>,
+        operation: &'static str,
+        scalar: bool,
+    ) -> Result<Inputs<'p, T>, Error> {
+        if scalar && !self.output_shape().is_empty() {
+            return Err(Error::NotScalar { operation, found: self.output_shape().to_vec() });
+        }
+        point.inputs(self.n_parameters, &self.data_shapes)
+    }
+}

@@ -1,0 +1,314 @@
+//! The programs of a function, each made when first asked for: which transformations, in which
+//! order, with which inputs.
+//!
+//! Inputs by position: the parameters, the data arrays, then a tangent of the parameters, a
+//! cotangent of the model's output, and the residuals.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Compiled, Cost, Function, Product, Program};
+use crate::error::Error;
+use crate::graph::{Graph, NodeId};
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::transform::{LinearProgram, batch, hoist_coefficients, jvp, split, vjp};
+
+/// The programs of a linearization.
+#[derive(Debug)]
+pub(crate) struct LinearizedPrograms<T> {
+    /// (value, gradient, residuals); for a function that is not one number, without the gradient.
+    pub(crate) primal: Compiled<T>,
+    pub(crate) residual_len: usize,
+    products: BTreeMap<Product, ProductProgram<T>>,
+}
+
+/// One linear program, for one vector and for stacks of them.
+#[derive(Debug)]
+struct ProductProgram<T> {
+    /// `None` where the result is structurally zero.
+    linear: Option<LinearProgram>,
+    single: Option<Compiled<T>>,
+    blocks: Mutex<BTreeMap<usize, Arc<Compiled<T>>>>,
+    n_inputs: usize,
+    tangent: usize,
+}
+
+impl<T: Real> ProductProgram<T> {
+    fn new(linear: Option<LinearProgram>, n_inputs: usize, tangent: usize) -> Self {
+        let compile = |p: &LinearProgram| Compiled::new(&p.graph, &[p.output], n_inputs);
+        let single = linear.as_ref().map(compile);
+        Self { linear, single, blocks: Mutex::default(), n_inputs, tangent }
+    }
+
+    fn block(&self, count: usize) -> Option<Arc<Compiled<T>>> {
+        let linear = self.linear.as_ref()?;
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = blocks.entry(count).or_insert_with(|| {
+            let (graph, outputs) = batch(&linear.graph, &[linear.output], &[self.tangent], count);
+            Arc::new(Compiled::new(&graph, &outputs, self.n_inputs))
+        });
+        Some(Arc::clone(compiled))
+    }
+}
+
+impl<T: Real> LinearizedPrograms<T> {
+    /// Runs a product for one vector.
+    pub(crate) fn run(&self, product: Product, inputs: &[&[T]], out: &mut [T]) {
+        match self.products.get(&product).and_then(|program| program.single.as_ref()) {
+            Some(single) => single.run(inputs, &mut [out]),
+            None => out.fill(T::zero()),
+        }
+    }
+
+    /// Runs a product for a stack of `count` vectors.
+    pub(crate) fn run_block(&self, product: Product, count: usize, inputs: &[&[T]], out: &mut [T]) {
+        match self.products.get(&product).and_then(|program| program.block(count)) {
+            Some(block) => block.run(inputs, &mut [out]),
+            None => out.fill(T::zero()),
+        }
+    }
+
+    /// The bytes of workspace of a product for a stack of `count` vectors.
+    pub(crate) fn block_workspace_bytes(&self, product: Product, count: usize) -> usize {
+        let block = self.products.get(&product).and_then(|program| program.block(count));
+        block.map_or(0, |block| block.plan.workspace_bytes())
+    }
+
+    fn single(&self, product: Product) -> Option<&Compiled<T>> {
+        self.products.get(&product)?.single.as_ref()
+    }
+}
+
+impl<T: Real> Function<T> {
+    /// How many inputs come before a tangent.
+    pub(crate) fn n_primal_inputs(&self) -> usize {
+        1 + self.data_shapes.len()
+    }
+
+    fn compiled(&self, graph: &Graph, outputs: &[NodeId], extra: usize) -> Compiled<T> {
+        Compiled::new(graph, outputs, self.n_primal_inputs() + extra)
+    }
+
+    pub(super) fn value_program(&self) -> &Compiled<T> {
+        self.value.get_or_init(|| self.compiled(&self.graph, &[self.output], 0))
+    }
+
+    pub(super) fn gradient_program(&self) -> &Compiled<T> {
+        self.gradient.get_or_init(|| {
+            let mut d = Derivation::new(self);
+            let gradient = d.gradient();
+            self.compiled(&d.graph, &[self.output, gradient], 0)
+        })
+    }
+
+    pub(super) fn jvp_program(&self) -> &Compiled<T> {
+        self.jvp.get_or_init(|| {
+            let mut d = Derivation::new(self);
+            let v = d.parameter_tangent();
+            let tangent = d.along(self.output, v);
+            let tangent = d.or_zeros(tangent, self.output);
+            self.compiled(&d.graph, &[self.output, tangent], 1)
+        })
+    }
+
+    pub(super) fn vjp_program(&self) -> &Compiled<T> {
+        self.vjp.get_or_init(|| {
+            let mut d = Derivation::new(self);
+            let u = d.cotangent(self.output, self.n_primal_inputs());
+            let result = d.back(self.output, u);
+            let result = d.or_zeros(result, d.parameters);
+            self.compiled(&d.graph, &[self.output, result], 1)
+        })
+    }
+
+    pub(super) fn hvp_program(&self) -> &Compiled<T> {
+        self.hvp.get_or_init(|| {
+            let mut d = Derivation::new(self);
+            let gradient = d.gradient();
+            let v = d.parameter_tangent();
+            let product = d.along(gradient, v);
+            let product = d.or_zeros(product, d.parameters);
+            self.compiled(&d.graph, &[self.output, product], 1)
+        })
+    }
+
+    pub(super) fn linearized_programs(&self) -> &LinearizedPrograms<T> {
+        self.linearized.get_or_init(|| self.derive_linearized())
+    }
+
+    fn derive_linearized(&self) -> LinearizedPrograms<T> {
+        let scalar = self.output_shape().is_empty();
+        let (tangent, first_extra) = (self.n_primal_inputs(), self.n_primal_inputs());
+        let model = self.model_output.unwrap_or(self.output);
+        let mut d = Derivation::new(self);
+        let v = d.parameter_tangent();
+        let u = d.cotangent(model, first_extra + 1);
+        let mut primal = vec![self.output];
+        let mut products = vec![(Product::Jvp, d.along(model, v)), (Product::Vjp, d.back(model, u))];
+        if scalar {
+            let gradient = d.gradient();
+            primal.push(gradient);
+            products.push((Product::Hvp, d.along(gradient, v)));
+            if let Some(model) = self.model_output {
+                products.push((Product::Ggnvp, d.gauss_newton(model, v)));
+            }
+        }
+        let mut outputs = primal.clone();
+        outputs.extend(products.iter().filter_map(|product| product.1));
+        let (mut graph, outputs, tangents) = hoist_coefficients(&d.graph, &outputs, &[v, u]);
+        let (new_primal, mut rest) = (&outputs[..primal.len()], outputs[primal.len()..].iter());
+        let linear: Vec<Option<NodeId>> = products
+            .iter()
+            .map(|product| product.1.and_then(|_| rest.next().copied()))
+            .collect();
+        let parts = split(&mut graph, &linear, &tangents, first_extra + 2);
+        let mut primal_outputs = new_primal.to_vec();
+        primal_outputs.push(parts.residuals);
+        let residual_len = graph.shape(parts.residuals).len();
+        let mut programs = BTreeMap::new();
+        for ((product, _), linear) in products.iter().zip(parts.programs) {
+            let input = if *product == Product::Vjp { tangent + 1 } else { tangent };
+            programs.insert(*product, ProductProgram::new(linear, first_extra + 3, input));
+        }
+        let primal = self.compiled(&graph, &primal_outputs, 0);
+        LinearizedPrograms { primal, residual_len, products: programs }
+    }
+
+    /// What one run of a program takes, from its plan; nothing is run.
+    ///
+    /// ```
+    /// use ad_core::{Function, Program};
+    /// // A linear map of 3 inputs to 2 outputs for 10 cases: 60 multiply-adds forward, and 60 for
+    /// // the gradient of the weights.
+    /// let f = Function::<f64>::record_with_data(6, &[&[10, 3]], |w, data| {
+    ///     data[0].matmul(w.reshape(&[3, 2])).square().sum()
+    /// })?;
+    /// assert_eq!(f.cost(Program::Gradient)?.product_flops, 120);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotScalar`] and [`Error::NoModelOutput`] where there is no such program.
+    pub fn cost(&self, program: Program) -> Result<Cost, Error> {
+        let (compiled, residuals) = self.compiled_program(program)?;
+        let Some(compiled) = compiled else {
+            let zero = Cost { product_flops: 0, workspace_bytes: 0, residual_bytes: 0, n_instructions: 0 };
+            return Ok(zero);
+        };
+        Ok(Cost {
+            product_flops: compiled.plan.product_flops(),
+            workspace_bytes: compiled.plan.workspace_bytes(),
+            residual_bytes: residuals * size_of::<T>(),
+            n_instructions: compiled.plan.n_instructions(),
+        })
+    }
+
+    /// The kernel calls of a program as text, one a line, with its memory and arithmetic.
+    ///
+    /// # Errors
+    /// As [`Self::cost`].
+    pub fn explain(&self, program: Program) -> Result<String, Error> {
+        let (compiled, _) = self.compiled_program(program)?;
+        Ok(compiled.map_or_else(String::new, |compiled| compiled.plan.to_string()))
+    }
+
+    /// The recorded instructions as text, one a line, with shapes and the lines that recorded them.
+    pub fn listing(&self) -> String {
+        self.graph.to_string()
+    }
+
+    fn compiled_program(&self, program: Program) -> Result<(Option<&Compiled<T>>, usize), Error> {
+        let scalar = self.output_shape().is_empty();
+        if !scalar && program != Program::Value && program != Program::Linearize {
+            let found = self.output_shape().to_vec();
+            return Err(Error::NotScalar { operation: "a derivative program", found });
+        }
+        Ok(match program {
+            Program::Value => (Some(self.value_program()), 0),
+            Program::Gradient => (Some(self.gradient_program()), 0),
+            Program::HvpOneShot => (Some(self.hvp_program()), 0),
+            Program::Linearize => {
+                let programs = self.linearized_programs();
+                (Some(&programs.primal), programs.residual_len)
+            }
+            Program::Hvp => (self.linearized_programs().single(Product::Hvp), 0),
+            Program::Ggnvp => {
+                self.model_output.ok_or(Error::NoModelOutput)?;
+                (self.linearized_programs().single(Product::Ggnvp), 0)
+            }
+        })
+    }
+}
+
+/// A function's graph while derivatives are added to it.
+struct Derivation {
+    graph: Graph,
+    parameters: NodeId,
+    output: NodeId,
+    first_extra: usize,
+}
+
+impl Derivation {
+    fn new<T: Real>(function: &Function<T>) -> Self {
+        let mut graph = function.graph.clone();
+        let parameters = graph.input(0, &Shape::new(&[function.n_parameters]));
+        let (output, first_extra) = (function.output, function.n_primal_inputs());
+        Self { graph, parameters, output, first_extra }
+    }
+
+    /// The input that is a tangent of the parameters.
+    fn parameter_tangent(&mut self) -> NodeId {
+        self.cotangent(self.parameters, self.first_extra)
+    }
+
+    /// An input of the shape of an instruction.
+    fn cotangent(&mut self, like: NodeId, position: usize) -> NodeId {
+        let shape = self.graph.shape(like).clone();
+        self.graph.input(position, &shape)
+    }
+
+    fn or_zeros(&mut self, value: Option<NodeId>, like: NodeId) -> NodeId {
+        value.unwrap_or_else(|| {
+            let shape = self.graph.shape(like).clone();
+            self.graph.full(0.0, &shape)
+        })
+    }
+
+    fn gradient(&mut self) -> NodeId {
+        let one = self.graph.scalar(1.0);
+        let gradient = self.back(self.output, one);
+        self.or_zeros(gradient, self.parameters)
+    }
+
+    /// The derivative of an instruction along a tangent of the parameters.
+    fn along(&mut self, of: NodeId, tangent: NodeId) -> Option<NodeId> {
+        jvp(&mut self.graph, &[of], &[(self.parameters, tangent)])[0]
+    }
+
+    /// The cotangent of the parameters for one of an instruction.
+    fn back(&mut self, of: NodeId, cotangent: NodeId) -> Option<NodeId> {
+        vjp(&mut self.graph, &[(of, cotangent)], &[self.parameters])[0]
+    }
+
+    /// With the loss as a function L(w, z) of the parameters and the model's output z(w), and
+    /// J̃ = [I; J] the Jacobian of (w, z(w)): J̃ᵀ (∇²L) J̃ v. Where L reads the parameters only
+    /// through z, this is Jᵀ H_L J v.
+    fn gauss_newton(&mut self, model: NodeId, v: NodeId) -> Option<NodeId> {
+        let one = self.graph.scalar(1.0);
+        let wrt = [self.parameters, model];
+        let gradients = vjp(&mut self.graph, &[(self.output, one)], &wrt);
+        let mut seeds = vec![(self.parameters, v)];
+        seeds.extend(self.along(model, v).map(|tangent| (model, tangent)));
+        let mut terms = Vec::new();
+        if let Some(direct) = gradients[0] {
+            terms.extend(jvp(&mut self.graph, &[direct], &seeds)[0]);
+        }
+        if let Some(through) = gradients[1]
+            && let Some(curved) = jvp(&mut self.graph, &[through], &seeds)[0]
+        {
+            terms.extend(self.back(model, curved));
+        }
+        (!terms.is_empty()).then(|| self.graph.add_all(&terms))
+    }
+}

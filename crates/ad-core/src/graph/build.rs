@@ -1,0 +1,180 @@
+//! Smart constructors: what rules and recording build instructions with.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{Graph, NodeId, Operands};
+use crate::ops::elementwise as ew;
+use crate::ops::{Attr, Elementwise, Lowering, Op, layout, matmul, reduce, source};
+use crate::shape::Shape;
+
+impl Graph {
+    /// Pushes an instruction, or says what is wrong with its operands.
+    pub(crate) fn try_push(&mut self, op: Op, inputs: Operands) -> Result<NodeId, String> {
+        let shape = {
+            let shapes: SmallVec<[&Shape; 4]> = inputs.iter().map(|&id| self.shape(id)).collect();
+            op.def().shape(&op.attr, &shapes)?
+        };
+        if let Some(simpler) = op.def().simplify(self, &op, &inputs) {
+            debug_assert_eq!(self.shape(simpler), &shape, "simplifying {op:?} kept its shape");
+            return Ok(simpler);
+        }
+        if let Lowering::Map(map) = op.def().lowering()
+            && let Some(value) = self.fold(map, &op, &inputs)
+        {
+            return Ok(self.full(value, &shape));
+        }
+        Ok(self.append(op, inputs, shape))
+    }
+
+    /// Pushes an instruction whose operands fit by construction.
+    pub(crate) fn push(&mut self, op: Op, inputs: Operands) -> NodeId {
+        let name = op.def().name();
+        match self.try_push(op, inputs) {
+            Ok(id) => id,
+            Err(message) => unreachable!("a transformation built a wrong {name}: {message}"),
+        }
+    }
+
+    /// The value of an elementwise operation on uniform constants.
+    fn fold(&self, map: &Elementwise, op: &Op, inputs: &[NodeId]) -> Option<f64> {
+        let mut values = [0.0; 2];
+        for (value, &input) in values.iter_mut().zip(inputs) {
+            *value = self.uniform(input)?;
+        }
+        Some(map.eval(op.attr.as_float(), values[0], values[1]))
+    }
+
+    /// The number that all elements equal, where that is known while building.
+    pub(crate) fn uniform(&self, id: NodeId) -> Option<f64> {
+        let node = self.node(id);
+        if node.op.is(&source::SCALAR) {
+            return Some(self.attr(id).as_float());
+        }
+        if node.op.is(&layout::BROADCAST) || node.op.is(&layout::RESHAPE) {
+            return self.uniform(node.inputs[0]);
+        }
+        None
+    }
+
+    pub(crate) fn scalar(&mut self, value: f64) -> NodeId {
+        self.push(source::scalar(value), Operands::new())
+    }
+
+    /// An array of one number repeated.
+    pub(crate) fn full(&mut self, value: f64, shape: &Shape) -> NodeId {
+        let scalar = self.scalar(value);
+        let ones = Shape::ones(shape.rank());
+        let point = self.reshape(scalar, &ones);
+        self.broadcast(point, shape)
+    }
+
+    pub(crate) fn input(&mut self, position: usize, shape: &Shape) -> NodeId {
+        self.push(source::input(position, shape), Operands::new())
+    }
+
+    pub(crate) fn constant(&mut self, values: Arc<[f64]>, shape: &Shape) -> NodeId {
+        let position = self.arrays.len();
+        self.arrays.push(values);
+        self.push(source::array(position, shape), Operands::new())
+    }
+
+    pub(crate) fn map1(&mut self, op: &'static Elementwise, x: NodeId) -> NodeId {
+        self.push(Op::new(op, Attr::None), Operands::from_slice(&[x]))
+    }
+
+    pub(crate) fn map1_with(&mut self, op: &'static Elementwise, c: f64, x: NodeId) -> NodeId {
+        self.push(Op::new(op, Attr::float(c)), Operands::from_slice(&[x]))
+    }
+
+    pub(crate) fn map2(&mut self, op: &'static Elementwise, x: NodeId, y: NodeId) -> NodeId {
+        self.push(Op::new(op, Attr::None), Operands::from_slice(&[x, y]))
+    }
+
+    pub(crate) fn add(&mut self, x: NodeId, y: NodeId) -> NodeId {
+        self.map2(&ew::ADD, x, y)
+    }
+
+    pub(crate) fn mul(&mut self, x: NodeId, y: NodeId) -> NodeId {
+        self.map2(&ew::MUL, x, y)
+    }
+
+    pub(crate) fn neg(&mut self, x: NodeId) -> NodeId {
+        self.scale(-1.0, x)
+    }
+
+    pub(crate) fn scale(&mut self, factor: f64, x: NodeId) -> NodeId {
+        self.map1_with(&ew::SCALE, factor, x)
+    }
+
+    pub(crate) fn offset(&mut self, shift: f64, x: NodeId) -> NodeId {
+        self.map1_with(&ew::OFFSET, shift, x)
+    }
+
+    pub(crate) fn reshape(&mut self, x: NodeId, shape: &Shape) -> NodeId {
+        let op = Op::new(&layout::RESHAPE, Attr::ints(shape.dims()));
+        self.push(op, Operands::from_slice(&[x]))
+    }
+
+    /// Stretches axes of size 1 to those of `shape`, which has the same rank.
+    pub(crate) fn broadcast(&mut self, x: NodeId, shape: &Shape) -> NodeId {
+        let op = Op::new(&layout::BROADCAST, Attr::ints(shape.dims()));
+        self.push(op, Operands::from_slice(&[x]))
+    }
+
+    /// Broadcasts to a shape of the same or a higher rank, matching axes from the last.
+    pub(crate) fn broadcast_to(&mut self, x: NodeId, shape: &Shape) -> NodeId {
+        let aligned = self.shape(x).with_leading_ones(shape.rank());
+        let x = self.reshape(x, &aligned);
+        self.broadcast(x, shape)
+    }
+
+    pub(crate) fn permute(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
+        let op = Op::new(&layout::PERMUTE, Attr::ints(axes));
+        self.push(op, Operands::from_slice(&[x]))
+    }
+
+    /// Swaps the last two axes.
+    pub(crate) fn transposed(&mut self, x: NodeId) -> NodeId {
+        let rank = self.shape(x).rank();
+        let mut axes: Vec<usize> = (0..rank).collect();
+        axes.swap(rank - 2, rank - 1);
+        self.permute(x, &axes)
+    }
+
+    pub(crate) fn slice(&mut self, x: NodeId, axis: usize, start: usize, len: usize) -> NodeId {
+        let op = Op::new(&layout::SLICE, Attr::ints(&[axis, start, len]));
+        self.push(op, Operands::from_slice(&[x]))
+    }
+
+    /// Zeros of `size` along `axis` with each piece at its offset.
+    pub(crate) fn place(&mut self, axis: usize, size: usize, pieces: &[(usize, NodeId)]) -> NodeId {
+        let mut ints = vec![axis, size];
+        ints.extend(pieces.iter().map(|piece| piece.0));
+        let op = Op::new(&layout::PLACE, Attr::ints(&ints));
+        self.push(op, pieces.iter().map(|piece| piece.1).collect())
+    }
+
+    /// Sums over axes (sorted, distinct) and drops them.
+    pub(crate) fn sum(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
+        let op = Op::new(&reduce::SUM, Attr::ints(axes));
+        self.push(op, Operands::from_slice(&[x]))
+    }
+
+    pub(crate) fn matmul(&mut self, x: NodeId, y: NodeId) -> NodeId {
+        self.push(Op::new(&matmul::MATMUL, Attr::None), Operands::from_slice(&[x, y]))
+    }
+
+    /// The sum of terms of one shape. Pieces placed side by side are joined into one placement,
+    /// so that the gradient of many slices of one array is one pass over it.
+    pub(crate) fn add_all(&mut self, terms: &[NodeId]) -> NodeId {
+        let (placed, mut rest) = layout::join_placements(self, terms);
+        rest.extend(placed);
+        let mut sum = rest[0];
+        for &term in &rest[1..] {
+            sum = self.add(sum, term);
+        }
+        sum
+    }
+}

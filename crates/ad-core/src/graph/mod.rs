@@ -1,0 +1,158 @@
+//! The program as data: a list of instructions in static single assignment form.
+//!
+//! A graph only grows. An instruction refers to earlier ones, so the order of the list is an order
+//! of execution; equal instructions are merged as they are pushed, and each primitive simplifies
+//! itself where its operands allow.
+
+mod build;
+mod display;
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::ops::{Attr, Op};
+use crate::shape::Shape;
+
+/// The index of an instruction in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NodeId(u32);
+
+impl NodeId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    pub(crate) fn from_index(index: usize) -> Self {
+        Self(u32::try_from(index).expect("a graph holds fewer than 2³² instructions"))
+    }
+}
+
+pub(crate) type Operands = SmallVec<[NodeId; 2]>;
+
+/// One instruction: an operation, its operands, and the shape of its result.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) op: Op,
+    pub(crate) inputs: Operands,
+    pub(crate) shape: Shape,
+}
+
+#[derive(PartialEq, Eq, Hash, Clone, Debug)]
+struct Key {
+    op: Op,
+    inputs: Operands,
+    shape: Shape,
+}
+
+/// A list of instructions; see the module's text.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Graph {
+    nodes: Vec<Node>,
+    /// Finds an equal instruction. Only ever looked up, never iterated.
+    known: FxHashMap<Key, NodeId>,
+    /// The arrays of constant instructions.
+    arrays: Vec<Arc<[f64]>>,
+    /// The caller's line for instructions that came from recording.
+    sites: Vec<Option<&'static Location<'static>>>,
+}
+
+impl Graph {
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    pub(crate) fn shape(&self, id: NodeId) -> &Shape {
+        &self.node(id).shape
+    }
+
+    pub(crate) fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..self.len()).map(NodeId::from_index)
+    }
+
+    pub(crate) fn array(&self, index: usize) -> &Arc<[f64]> {
+        &self.arrays[index]
+    }
+
+    /// A graph without instructions that knows the same constant arrays.
+    pub(crate) fn without_nodes(&self) -> Self {
+        Self { arrays: self.arrays.clone(), ..Self::default() }
+    }
+
+    /// The caller's line that recorded an instruction, if it came from recording.
+    pub(crate) fn site(&self, id: NodeId) -> Option<&'static Location<'static>> {
+        self.sites[id.index()]
+    }
+
+    /// Notes the caller's line of an instruction; the first line to record it stays.
+    pub(crate) fn set_site(&mut self, id: NodeId, site: &'static Location<'static>) {
+        self.sites[id.index()].get_or_insert(site);
+    }
+
+    /// Which instructions the targets depend on, themselves included.
+    pub(crate) fn needed_for(&self, targets: impl IntoIterator<Item = NodeId>) -> Vec<bool> {
+        let mut needed = vec![false; self.len()];
+        for target in targets {
+            needed[target.index()] = true;
+        }
+        for id in self.ids().rev() {
+            if needed[id.index()] {
+                for input in &self.node(id).inputs {
+                    needed[input.index()] = true;
+                }
+            }
+        }
+        needed
+    }
+
+    /// Which instructions depend on one of the sources, themselves included.
+    pub(crate) fn depending_on(&self, sources: &[NodeId]) -> Vec<bool> {
+        let mut depends = vec![false; self.len()];
+        for source in sources {
+            depends[source.index()] = true;
+        }
+        for id in self.ids() {
+            if self.node(id).inputs.iter().any(|input| depends[input.index()]) {
+                depends[id.index()] = true;
+            }
+        }
+        depends
+    }
+
+    /// How many needed instructions read each instruction; a target counts as one reader more.
+    pub(crate) fn use_counts(&self, needed: &[bool], targets: &[NodeId]) -> Vec<u32> {
+        let mut uses = vec![0; self.len()];
+        for target in targets {
+            uses[target.index()] += 1;
+        }
+        for id in self.ids().filter(|id| needed[id.index()]) {
+            for input in &self.node(id).inputs {
+                uses[input.index()] += 1;
+            }
+        }
+        uses
+    }
+
+    fn append(&mut self, op: Op, inputs: Operands, shape: Shape) -> NodeId {
+        let key = Key { op, inputs, shape };
+        if let Some(&id) = self.known.get(&key) {
+            return id;
+        }
+        let id = NodeId::from_index(self.len());
+        let Key { op, inputs, shape } = key.clone();
+        self.nodes.push(Node { op, inputs, shape });
+        self.sites.push(None);
+        self.known.insert(key, id);
+        id
+    }
+
+    fn attr(&self, id: NodeId) -> &Attr {
+        &self.node(id).op.attr
+    }
+}

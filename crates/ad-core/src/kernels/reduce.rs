@@ -1,0 +1,311 @@
+//! Reductions: sums, maxima and log-sum-exps along axes of strided arrays.
+//!
+//! The order of additions depends on the shape alone, never on threads or addresses.
+
+use std::fmt;
+
+use super::isa::{Avx2, Avx512, Baseline, Isa, Level};
+use crate::ops::Reduction;
+use crate::real::Real;
+use crate::shape::{Dims, Shape};
+
+/// A reduction ready to run: kept and reduced axes with their strides in the operand.
+#[derive(Clone, Debug)]
+pub(crate) struct ReduceJob<T> {
+    kind: Reduction,
+    level: Level,
+    kept: Axes,
+    reduced: Axes,
+    marker: std::marker::PhantomData<T>,
+}
+
+/// Sizes and strides; axes that follow each other in memory are merged.
+#[derive(Clone, Debug, Default)]
+struct Axes {
+    dims: Dims,
+    strides: Dims<isize>,
+}
+
+impl Axes {
+    fn push(&mut self, size: usize, stride: isize) {
+        if size == 1 {
+            return;
+        }
+        if let (Some(last), Some(last_stride)) = (self.dims.last_mut(), self.strides.last_mut())
+            && *last_stride == stride * size as isize
+        {
+            *last *= size;
+            *last_stride = stride;
+            return;
+        }
+        self.dims.push(size);
+        self.strides.push(stride);
+    }
+
+    fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// The offset of the element at a flat position.
+    fn offset(&self, mut flat: usize) -> isize {
+        let mut offset = 0;
+        for (&size, &stride) in self.dims.iter().zip(&self.strides).rev() {
+            offset += (flat % size) as isize * stride;
+            flat /= size;
+        }
+        offset
+    }
+
+    fn inner(&self) -> (usize, isize) {
+        match (self.dims.last(), self.strides.last()) {
+            (Some(&size), Some(&stride)) => (size, stride),
+            _ => (1, 1),
+        }
+    }
+}
+
+impl<T: Real> ReduceJob<T> {
+    pub(crate) fn new(
+        kind: Reduction,
+        level: Level,
+        shape: &Shape,
+        strides: &[isize],
+        axes: &[usize],
+    ) -> Self {
+        let (mut kept, mut reduced) = (Axes::default(), Axes::default());
+        for (axis, (&size, &stride)) in shape.dims().iter().zip(strides).enumerate() {
+            if axes.contains(&axis) { &mut reduced } else { &mut kept }.push(size, stride);
+        }
+        Self { kind, level, kept, reduced, marker: std::marker::PhantomData }
+    }
+
+    /// Elements of scratch memory that a run needs.
+    pub(crate) fn scratch(&self) -> usize {
+        if self.kind == Reduction::LogSumExp { self.reduced.len() } else { 0 }
+    }
+
+    /// Whether results lie along the operand's contiguous axis, so that whole rows are combined.
+    fn by_rows(&self) -> bool {
+        self.kept.inner().1 == 1 && self.kept.inner().0 > 1
+    }
+
+    /// Runs the reduction into a row-major result.
+    ///
+    /// # Safety
+    /// The operand is valid wherever sizes and strides reach, the result for the kept elements,
+    /// `scratch` for [`Self::scratch`] elements, and none of them overlap.
+    pub(crate) unsafe fn run(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        // SAFETY: passed on from the caller; the level was detected on this processor.
+        unsafe {
+            match self.level {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => self.run_avx512(from, to, scratch),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => self.run_avx2(from, to, scratch),
+                _ => self.body::<Baseline>(from, to, scratch),
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+    unsafe fn run_avx512(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        // SAFETY: passed on from the caller.
+        unsafe { self.body::<Avx512>(from, to, scratch) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn run_avx2(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        // SAFETY: passed on from the caller.
+        unsafe { self.body::<Avx2>(from, to, scratch) }
+    }
+
+    #[inline(always)]
+    unsafe fn body<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match self.kind {
+                Reduction::Sum if self.by_rows() => self.rows(from, to, T::zero(), |x, y| x + y),
+                Reduction::Sum => self.columns(from, to, T::zero(), |x, y| x + y),
+                Reduction::Max if self.by_rows() => {
+                    self.rows(from, to, T::neg_infinity(), maximum);
+                }
+                Reduction::Max => self.columns(from, to, T::neg_infinity(), maximum),
+                Reduction::LogSumExp => self.log_sum_exp::<I>(from, to, scratch),
+            }
+        }
+    }
+
+    /// Combines whole rows of the operand into rows of the result.
+    #[inline(always)]
+    unsafe fn rows(&self, from: *const T, to: *mut T, start: T, combine: impl Fn(T, T) -> T + Copy) {
+        let (width, _) = self.kept.inner();
+        for row in 0..self.kept.len() / width {
+            // SAFETY: rows of `width` elements, within what the caller vouches for.
+            unsafe {
+                let from = from.offset(self.kept.offset(row * width));
+                let out = std::slice::from_raw_parts_mut(to.add(row * width), width);
+                out.fill(start);
+                for at in 0..self.reduced.len() {
+                    let line = from.offset(self.reduced.offset(at));
+                    let line = std::slice::from_raw_parts(line, width);
+                    for (y, &x) in out.iter_mut().zip(line) {
+                        *y = combine(*y, x);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Combines the reduced elements of each result.
+    #[inline(always)]
+    unsafe fn columns(
+        &self,
+        from: *const T,
+        to: *mut T,
+        start: T,
+        combine: impl Fn(T, T) -> T + Copy,
+    ) {
+        let (width, stride) = self.reduced.inner();
+        let lines = if width == 0 { 0 } else { self.reduced.len() / width };
+        for at in 0..self.kept.len() {
+            let mut total = start;
+            for line in 0..lines {
+                // SAFETY: within what the caller vouches for.
+                let part = unsafe {
+                    let offset = self.kept.offset(at) + self.reduced.offset(line * width);
+                    fold(width, stride, from.offset(offset), start, combine)
+                };
+                total = combine(total, part);
+            }
+            // SAFETY: one result for each kept element.
+            unsafe { *to.add(at) = total };
+        }
+    }
+
+    /// m + ln Σ e^(x − m) with m the maximum.
+    #[inline(always)]
+    unsafe fn log_sum_exp<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        let n = self.reduced.len();
+        for at in 0..self.kept.len() {
+            // SAFETY: `scratch` holds n elements; the rest as the caller vouches.
+            unsafe {
+                let line = from.offset(self.kept.offset(at));
+                let values = std::slice::from_raw_parts_mut(scratch, n);
+                let mut largest = T::neg_infinity();
+                for (i, value) in values.iter_mut().enumerate() {
+                    *value = *line.offset(self.reduced.offset(i));
+                    largest = maximum(largest, *value);
+                }
+                // An infinite maximum is the result; e^(inf − inf) must not be asked for.
+                *to.add(at) = if largest.is_finite() {
+                    for value in values.iter_mut() {
+                        *value = (*value - largest).lane_exp::<I>();
+                    }
+                    let sum = fold(n, 1, scratch, T::zero(), |x, y| x + y);
+                    largest + sum.lane_ln::<I>()
+                } else {
+                    largest
+                };
+            }
+        }
+    }
+}
+
+/// The larger number, or NaN if either is.
+#[inline(always)]
+fn maximum<T: Real>(x: T, y: T) -> T {
+    if x > y || x.is_nan() { x } else { y }
+}
+
+/// Combines `n` elements in eight interleaved partial results, then those in pairs.
+#[inline(always)]
+unsafe fn fold<T: Real>(
+    n: usize,
+    stride: isize,
+    from: *const T,
+    start: T,
+    combine: impl Fn(T, T) -> T,
+) -> T {
+    const WIDE: usize = 32;
+    let mut parts = [start; WIDE];
+    let mut at = 0;
+    // SAFETY: every position is less than n, and the caller vouches for n elements.
+    unsafe {
+        if stride == 1 {
+            while at + WIDE <= n {
+                let line = from.add(at).cast::<[T; WIDE]>().read_unaligned();
+                for lane in 0..WIDE {
+                    parts[lane] = combine(parts[lane], line[lane]);
+                }
+                at += WIDE;
+            }
+        }
+        while at < n {
+            let lane = at % WIDE;
+            parts[lane] = combine(parts[lane], *from.offset(at as isize * stride));
+            at += 1;
+        }
+    }
+    let mut half = WIDE / 2;
+    while half > 0 {
+        for lane in 0..half {
+            parts[lane] = combine(parts[lane], parts[lane + half]);
+        }
+        half /= 2;
+    }
+    parts[0]
+}
+
+impl<T> fmt::Display for ReduceJob<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {} × {} elements", self.kind, self.kept.len(), self.reduced.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(kind: Reduction, dims: &[usize], axes: &[usize], data: &[f64]) -> Vec<f64> {
+        let shape = Shape::new(dims);
+        let job = ReduceJob::new(kind, Level::detect(), &shape, &shape.row_major(), axes);
+        let mut out = vec![f64::NAN; shape.without(axes).len()];
+        let mut scratch = vec![0.0; job.scratch()];
+        // SAFETY: the arrays have the lengths of the shape, the result and the scratch memory.
+        unsafe { job.run(data.as_ptr(), out.as_mut_ptr(), scratch.as_mut_ptr()) };
+        out
+    }
+
+    #[test]
+    fn sums_of_whole_numbers_are_exact_along_any_axes() {
+        let data: Vec<f64> = (0..210).map(f64::from).collect();
+        for axes in [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 2], &[0, 1, 2], &[]] {
+            let dims = [5, 6, 7];
+            let out = run(Reduction::Sum, &dims, axes, &data);
+            let mut expected = vec![0.0; out.len()];
+            for (at, value) in data.iter().enumerate() {
+                let index = [at / 42, at / 7 % 6, at % 7];
+                let kept = (0..3).filter(|axis| !axes.contains(axis));
+                let to = kept.fold(0, |to, axis| to * dims[axis] + index[axis]);
+                expected[to] += value;
+            }
+            assert_eq!(out, expected, "axes {axes:?}");
+        }
+    }
+
+    #[test]
+    fn log_sum_exp_neither_overflows_nor_loses_infinities() {
+        let inf = f64::INFINITY;
+        let out = run(Reduction::LogSumExp, &[3, 2], &[1], &[1000.0, 1000.0, -inf, -inf, inf, 0.0]);
+        assert!((out[0] - 1000.0 - 2.0_f64.ln()).abs() <= 1000.0 * f64::EPSILON);
+        assert_eq!(out[1..], [-inf, inf]);
+    }
+
+    #[test]
+    fn a_maximum_with_nan_is_nan() {
+        assert!(run(Reduction::Max, &[3], &[0], &[1.0, f64::NAN, 2.0])[0].is_nan());
+        assert_eq!(run(Reduction::Max, &[2, 2], &[0], &[1.0, 5.0, 3.0, 4.0]), [3.0, 5.0]);
+    }
+}

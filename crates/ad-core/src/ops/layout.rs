@@ -1,0 +1,387 @@
+//! Primitives that move no number through arithmetic: reshape, permute, slice, broadcast, place,
+//! and the stopped gradient. All but `place` are views: another way to read the operand's memory.
+
+use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, stretch};
+use crate::graph::{Graph, NodeId};
+use crate::plan::View;
+use crate::shape::{Dims, Shape};
+
+/// Every layout primitive.
+#[cfg(test)]
+pub(crate) static LAYOUT: &[&dyn Primitive] =
+    &[&RESHAPE, &PERMUTE, &SLICE, &BROADCAST, &PLACE, &STOP_GRADIENT];
+
+/// The same elements in row-major order under another shape, which is the attribute.
+#[derive(Debug)]
+pub(crate) struct Reshape;
+pub(crate) static RESHAPE: Reshape = Reshape;
+
+impl Primitive for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+        let shape = Shape::new(attr.as_ints());
+        if shape.len() == inputs[0].len() {
+            return Ok(shape);
+        }
+        Err(format!("{} has {} elements, {shape} has {}", inputs[0], inputs[0].len(), shape.len()))
+    }
+
+    fn rule(&self) -> Rule {
+        Rule::Linear
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::View
+    }
+
+    fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
+        let node = graph.node(inputs[0]);
+        if node.shape.dims() == op.attr.as_ints() {
+            return Some(inputs[0]);
+        }
+        if node.op.is(&RESHAPE) {
+            let inner = node.inputs[0];
+            return Some(graph.reshape(inner, &Shape::new(op.attr.as_ints())));
+        }
+        None
+    }
+
+    fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {
+        let shape = graph.shape(site.inputs[0]).clone();
+        graph.reshape(cotangent, &shape)
+    }
+
+    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+        let shape = Shape::new(call.op.attr.as_ints()).prefixed(call.count);
+        graph.reshape(call.inputs[0], &shape)
+    }
+
+    fn view(&self, _attr: &Attr, input: &View, shape: &Shape) -> Option<View> {
+        input.reshaped(shape)
+    }
+}
+
+/// Axis k of the result is axis `attribute[k]` of the operand.
+#[derive(Debug)]
+pub(crate) struct Permute;
+pub(crate) static PERMUTE: Permute = Permute;
+
+impl Primitive for Permute {
+    fn name(&self) -> &'static str {
+        "permute"
+    }
+
+    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+        let axes = attr.as_ints();
+        let mut sorted = Dims::from_slice(axes);
+        sorted.sort_unstable();
+        if sorted.iter().copied().ne(0..inputs[0].rank()) {
+            return Err(format!("axes {axes:?} of an operand of the shape {}", inputs[0]));
+        }
+        let dims: Dims = axes.iter().map(|&axis| inputs[0].dims()[axis]).collect();
+        Ok(Shape::new(&dims))
+    }
+
+    fn rule(&self) -> Rule {
+        Rule::Linear
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::View
+    }
+
+    fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
+        let axes = op.attr.as_ints();
+        if axes.iter().copied().eq(0..axes.len()) {
+            return Some(inputs[0]);
+        }
+        let node = graph.node(inputs[0]);
+        if !node.op.is(&PERMUTE) {
+            return None;
+        }
+        let inner = node.op.attr.as_ints();
+        let both: Dims = axes.iter().map(|&axis| inner[axis]).collect();
+        let operand = node.inputs[0];
+        Some(graph.permute(operand, &both))
+    }
+
+    fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {
+        let axes = site.op.attr.as_ints();
+        let mut inverse = Dims::from_elem(0, axes.len());
+        for (to, &from) in axes.iter().enumerate() {
+            inverse[from] = to;
+        }
+        graph.permute(cotangent, &inverse)
+    }
+
+    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+        let mut axes = Dims::from_slice(&[0]);
+        axes.extend(call.op.attr.as_ints().iter().map(|axis| axis + 1));
+        graph.permute(call.inputs[0], &axes)
+    }
+
+    fn view(&self, attr: &Attr, input: &View, shape: &Shape) -> Option<View> {
+        let strides = attr.as_ints().iter().map(|&axis| input.strides[axis]).collect();
+        Some(View { shape: shape.clone(), strides, ..*input })
+    }
+}
+
+/// Elements `start..start + len` of one axis; the attribute is (axis, start, len).
+#[derive(Debug)]
+pub(crate) struct Slice;
+pub(crate) static SLICE: Slice = Slice;
+
+impl Primitive for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+
+    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+        let [axis, start, len] = attr.as_ints() else { unreachable!("a slice has three numbers") };
+        let mut dims = Dims::from_slice(inputs[0].dims());
+        match dims.get_mut(*axis) {
+            Some(size) if start + len <= *size => *size = *len,
+            _ => {
+                let range = *start..start + len;
+                return Err(format!("range {range:?} of axis {axis} of the shape {}", inputs[0]));
+            }
+        }
+        Ok(Shape::new(&dims))
+    }
+
+    fn rule(&self) -> Rule {
+        Rule::Linear
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::View
+    }
+
+    fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
+        let [axis, _, len] = op.attr.as_ints() else { unreachable!("a slice has three numbers") };
+        (graph.shape(inputs[0]).dims()[*axis] == *len).then(|| inputs[0])
+    }
+
+    fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {
+        let (axis, start) = (site.op.attr.as_ints()[0], site.op.attr.as_ints()[1]);
+        let size = graph.shape(site.inputs[0]).dims()[axis];
+        graph.place(axis, size, &[(start, cotangent)])
+    }
+
+    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+        let [axis, start, len] = call.op.attr.as_ints() else {
+            unreachable!("a slice has three numbers")
+        };
+        graph.slice(call.inputs[0], axis + 1, *start, *len)
+    }
+
+    fn view(&self, attr: &Attr, input: &View, shape: &Shape) -> Option<View> {
+        let (axis, start) = (attr.as_ints()[0], attr.as_ints()[1]);
+        let offset = input.offset + start * input.strides[axis].unsigned_abs();
+        Some(View { offset, shape: shape.clone(), strides: input.strides.clone(), ..*input })
+    }
+}
+
+/// Stretches axes of size 1 to the sizes of the attribute, of the same rank.
+#[derive(Debug)]
+pub(crate) struct Broadcast;
+pub(crate) static BROADCAST: Broadcast = Broadcast;
+
+impl Primitive for Broadcast {
+    fn name(&self) -> &'static str {
+        "broadcast"
+    }
+
+    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+        let (from, to) = (inputs[0].dims(), attr.as_ints());
+        let fits = from.len() == to.len() && from.iter().zip(to).all(|(f, t)| f == t || *f == 1);
+        if fits { Ok(Shape::new(to)) } else { Err(format!("shape {} to {to:?}", inputs[0])) }
+    }
+
+    fn rule(&self) -> Rule {
+        Rule::Linear
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::View
+    }
+
+    fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
+        let node = graph.node(inputs[0]);
+        if node.shape.dims() == op.attr.as_ints() {
+            return Some(inputs[0]);
+        }
+        if node.op.is(&BROADCAST) {
+            let inner = node.inputs[0];
+            return Some(graph.broadcast(inner, &Shape::new(op.attr.as_ints())));
+        }
+        None
+    }
+
+    fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {
+        let small = graph.shape(site.inputs[0]).clone();
+        let large = graph.shape(site.output).clone();
+        let stretched = |&axis: &usize| small.dims()[axis] != large.dims()[axis];
+        let axes: Dims = (0..small.rank()).filter(stretched).collect();
+        let sum = graph.sum(cotangent, &axes);
+        graph.reshape(sum, &small)
+    }
+
+    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+        let shape = Shape::new(call.op.attr.as_ints()).prefixed(call.count);
+        graph.broadcast(call.inputs[0], &shape)
+    }
+
+    fn view(&self, _attr: &Attr, input: &View, shape: &Shape) -> Option<View> {
+        let stride = |axis: usize| {
+            if input.shape.dims()[axis] == shape.dims()[axis] { input.strides[axis] } else { 0 }
+        };
+        let strides = (0..shape.rank()).map(stride).collect();
+        Some(View { shape: shape.clone(), strides, ..*input })
+    }
+}
+
+/// The operands side by side along one axis, zeros in between: concatenation, and the transpose
+/// of slicing. The attribute is (axis, size, offset of each operand), offsets ascending.
+#[derive(Debug)]
+pub(crate) struct Place;
+pub(crate) static PLACE: Place = Place;
+
+/// The axis, the size along it and the offsets of a placement.
+pub(crate) fn placement(attr: &Attr) -> (usize, usize, &[usize]) {
+    let ints = attr.as_ints();
+    (ints[0], ints[1], &ints[2..])
+}
+
+impl Primitive for Place {
+    fn name(&self) -> &'static str {
+        "place"
+    }
+
+    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+        let (axis, size, offsets) = placement(attr);
+        let mut dims = Dims::from_slice(inputs[0].dims());
+        if axis >= dims.len() {
+            return Err(format!("axis {axis} of the shape {}", inputs[0]));
+        }
+        let mut end = 0;
+        for (input, &offset) in inputs.iter().zip(offsets) {
+            let mut like = Dims::from_slice(input.dims());
+            if like.len() != dims.len() || offset < end {
+                return Err(format!("operands of the shapes {inputs:?} along axis {axis}"));
+            }
+            end = offset + like[axis];
+            like[axis] = dims[axis];
+            if like != dims || end > size {
+                return Err(format!("operands of the shapes {inputs:?} along axis {axis}"));
+            }
+        }
+        dims[axis] = size;
+        Ok(Shape::new(&dims))
+    }
+
+    fn rule(&self) -> Rule {
+        Rule::Linear
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::Place
+    }
+
+    fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
+        let (axis, size, _) = placement(&op.attr);
+        let whole = inputs.len() == 1 && graph.shape(inputs[0]).dims()[axis] == size;
+        whole.then(|| inputs[0])
+    }
+
+    fn apply_linear(
+        &self,
+        graph: &mut Graph,
+        site: &Site<'_>,
+        tangents: &[Option<NodeId>],
+    ) -> NodeId {
+        let (axis, size, offsets) = placement(&site.op.attr);
+        let pieces: Vec<_> =
+            offsets.iter().zip(tangents).filter_map(|(&at, piece)| Some((at, (*piece)?))).collect();
+        graph.place(axis, size, &pieces)
+    }
+
+    fn transpose(
+        &self,
+        graph: &mut Graph,
+        site: &Site<'_>,
+        which: usize,
+        cotangent: NodeId,
+    ) -> NodeId {
+        let (axis, _, offsets) = placement(&site.op.attr);
+        let len = graph.shape(site.inputs[which]).dims()[axis];
+        graph.slice(cotangent, axis, offsets[which], len)
+    }
+
+    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+        let (axis, size, offsets) = placement(&call.op.attr);
+        let mut pieces = Vec::with_capacity(call.inputs.len());
+        for ((&id, &has), &offset) in call.inputs.iter().zip(call.batched).zip(offsets) {
+            pieces.push((offset, stretch(graph, id, has, call.count)));
+        }
+        graph.place(axis + 1, size, &pieces)
+    }
+}
+
+/// Joins those of the terms of a sum that are placements into the same axis without overlap.
+/// Returns the joined placements and the other terms.
+pub(crate) fn join_placements(graph: &mut Graph, terms: &[NodeId]) -> (Vec<NodeId>, Vec<NodeId>) {
+    let (placed, rest): (Vec<_>, Vec<_>) =
+        terms.iter().partition(|&&id| graph.node(id).op.is(&PLACE));
+    let mut pieces: Vec<(usize, usize, usize, NodeId)> = Vec::new();
+    for &term in &placed {
+        let node = graph.node(term);
+        let (axis, _, offsets) = placement(&node.op.attr);
+        pieces.extend(node.inputs.iter().zip(offsets).map(|(&id, &offset)| {
+            (axis, offset, offset + graph.shape(id).dims()[axis], id)
+        }));
+    }
+    pieces.sort_by_key(|piece| (piece.0, piece.1));
+    let disjoint = pieces.windows(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].2 <= pair[1].1);
+    if placed.len() < 2 || !disjoint {
+        return (placed, rest);
+    }
+    let axis = pieces[0].0;
+    let size = graph.shape(placed[0]).dims()[axis];
+    let pieces: Vec<_> = pieces.iter().map(|piece| (piece.1, piece.3)).collect();
+    (vec![graph.place(axis, size, &pieces)], rest)
+}
+
+/// The operand itself, through which no derivative passes.
+#[derive(Debug)]
+pub(crate) struct StopGradient;
+pub(crate) static STOP_GRADIENT: StopGradient = StopGradient;
+
+impl Primitive for StopGradient {
+    fn name(&self) -> &'static str {
+        "stop_gradient"
+    }
+
+    fn shape(&self, _attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn rule(&self) -> Rule {
+        Rule::Constant
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::View
+    }
+
+    fn batch(&self, _graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+        call.inputs[0]
+    }
+
+    fn view(&self, _attr: &Attr, input: &View, _shape: &Shape) -> Option<View> {
+        Some(input.clone())
+    }
+}

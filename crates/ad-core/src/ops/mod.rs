@@ -1,0 +1,227 @@
+//! The primitives: every operation with its name, shape rule, derivative rule and lowering.
+//!
+//! A primitive is a unit of its own in its family's file. The stages of the pipeline know it
+//! through [`Primitive`] alone: transformations ask for its [`Rule`], planning for its
+//! [`Lowering`]. So a new primitive touches its family's file and that family's list.
+
+pub(crate) mod elementwise;
+pub(crate) mod layout;
+pub(crate) mod matmul;
+pub(crate) mod reduce;
+pub(crate) mod source;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use crate::graph::{Graph, NodeId};
+use crate::plan::View;
+use crate::shape::{Dims, Shape};
+
+pub(crate) use elementwise::Elementwise;
+pub(crate) use reduce::Reduction;
+
+/// The parameters of an operation that are not operands: a constant, or sizes and axes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Attr {
+    None,
+    /// The bits of an `f64`.
+    Float(u64),
+    Ints(Dims),
+}
+
+impl Attr {
+    pub(crate) fn float(value: f64) -> Self {
+        Self::Float(value.to_bits())
+    }
+
+    pub(crate) fn ints(values: &[usize]) -> Self {
+        Self::Ints(Dims::from_slice(values))
+    }
+
+    /// The constant, or 0 where there is none.
+    pub(crate) fn as_float(&self) -> f64 {
+        match self {
+            Self::Float(bits) => f64::from_bits(*bits),
+            _ => 0.0,
+        }
+    }
+
+    /// The sizes or axes, or an empty list where there are none.
+    pub(crate) fn as_ints(&self) -> &[usize] {
+        match self {
+            Self::Ints(values) => values,
+            _ => &[],
+        }
+    }
+}
+
+/// A primitive with its parameters.
+#[derive(Clone, Copy)]
+pub(crate) struct Def(pub(crate) &'static dyn Primitive);
+
+/// An operation: a primitive and its parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Op {
+    def: Def,
+    pub(crate) attr: Attr,
+}
+
+impl Op {
+    pub(crate) fn new(def: &'static dyn Primitive, attr: Attr) -> Self {
+        Self { def: Def(def), attr }
+    }
+
+    pub(crate) fn def(&self) -> &'static dyn Primitive {
+        self.def.0
+    }
+
+    pub(crate) fn is(&self, def: &dyn Primitive) -> bool {
+        self.def.0.name() == def.name()
+    }
+}
+
+impl PartialEq for Def {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+impl Eq for Def {}
+impl Hash for Def {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name().hash(state);
+    }
+}
+impl fmt::Debug for Def {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+/// How a primitive is differentiated. All transformations follow from this one statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// No derivative passes: sources, steps, stopped gradients.
+    Constant,
+    /// yᵢ depends on the operands' i-th elements; [`Primitive::partial`] states ∂y/∂xₖ.
+    Elementwise,
+    /// Linear in all operands together: the tangent is [`Primitive::apply_linear`] of the
+    /// tangents, the cotangents are [`Primitive::transpose`].
+    Linear,
+    /// Linear in each of two operands: tangents by the operation itself, cotangents by
+    /// [`Primitive::transpose`].
+    Bilinear,
+    /// Reduces the axes of its attribute; [`Primitive::partial`] states the weights ∂y/∂x, of the
+    /// operand's shape.
+    Reduction,
+}
+
+/// How a primitive runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lowering {
+    /// Its value is there before the program starts.
+    Source,
+    /// A step of an elementwise chain.
+    Map(&'static Elementwise),
+    /// Another way to read its operand's memory; [`Primitive::view`] says which.
+    View,
+    /// Its operands side by side in one array, zeros in between.
+    Place,
+    /// A reduction of one array along some axes.
+    Reduce(Reduction),
+    /// A matrix product.
+    MatMul,
+}
+
+/// What a derivative rule may look at: the instruction that it differentiates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'a> {
+    pub(crate) op: &'a Op,
+    pub(crate) inputs: &'a [NodeId],
+    pub(crate) output: NodeId,
+}
+
+/// An instruction to be run for a stack of operands: those that `batched` marks have one more axis
+/// in front, of size `count`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch<'a> {
+    pub(crate) op: &'a Op,
+    /// The shape of the result without the axis.
+    pub(crate) shape: &'a Shape,
+    pub(crate) inputs: &'a [NodeId],
+    pub(crate) batched: &'a [bool],
+    pub(crate) count: usize,
+}
+
+/// A primitive operation. Each method states one fact; the stages ask for those that the
+/// [`Rule`] and the [`Lowering`] call for.
+pub(crate) trait Primitive: Sync {
+    /// The name in texts, errors and hashes; unique.
+    fn name(&self) -> &'static str;
+
+    /// The shape of the result, or what is wrong with the operands.
+    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String>;
+
+    fn rule(&self) -> Rule;
+
+    fn lowering(&self) -> Lowering;
+
+    /// An equal instruction that is cheaper, where these operands allow one.
+    fn simplify(&self, _graph: &mut Graph, _op: &Op, _inputs: &[NodeId]) -> Option<NodeId> {
+        None
+    }
+
+    /// ∂output/∂inputₖ for [`Rule::Elementwise`] and [`Rule::Reduction`], of the operand's shape.
+    fn partial(&self, _graph: &mut Graph, _site: &Site<'_>, _which: usize) -> NodeId {
+        unreachable!("{} states no partial derivative", self.name())
+    }
+
+    /// The result for tangents in place of operands ([`Rule::Linear`]); absent ones are zero, and
+    /// at least one is present.
+    fn apply_linear(
+        &self,
+        graph: &mut Graph,
+        site: &Site<'_>,
+        tangents: &[Option<NodeId>],
+    ) -> NodeId {
+        let present = tangents.iter().flatten().copied().collect();
+        graph.push(site.op.clone(), present)
+    }
+
+    /// The cotangent of one operand ([`Rule::Linear`], [`Rule::Bilinear`]).
+    fn transpose(
+        &self,
+        _graph: &mut Graph,
+        _site: &Site<'_>,
+        _which: usize,
+        _cotangent: NodeId,
+    ) -> NodeId {
+        unreachable!("{} states no transpose", self.name())
+    }
+
+    /// The result for a stack of operands; at least one is batched, and so is the result.
+    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId;
+
+    /// For [`Lowering::View`]: the result as another way to read the operand, if strides can say
+    /// it; otherwise the operand is copied first.
+    fn view(&self, _attr: &Attr, _input: &View, _shape: &Shape) -> Option<View> {
+        None
+    }
+}
+
+impl fmt::Debug for dyn Primitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Gives an operand without the batch axis one, by repeating it.
+pub(crate) fn stretch(graph: &mut Graph, id: NodeId, batched: bool, count: usize) -> NodeId {
+    if batched {
+        return id;
+    }
+    let shape = graph.shape(id).clone();
+    let with_one = graph.reshape(id, &shape.prefixed(1));
+    graph.broadcast(with_one, &shape.prefixed(count))
+}

@@ -1,0 +1,389 @@
+//! Resolves addresses and picks kernels.
+
+use smallvec::SmallVec;
+
+use super::memory::{self, Interval};
+use super::schedule::{Home, Schedule, Work, schedule};
+use super::view::View;
+use super::{BLOCK, Instr, Lane, Loc, Plan, Space, Step};
+use crate::graph::{Graph, NodeId};
+use crate::kernels::{GemmShape, Level, ReduceJob, StridedCopy, gemm_scratch};
+use crate::ops::{Lowering, source};
+use crate::real::Real;
+
+/// Plans the program that computes `outputs`; inputs are counted up to `n_inputs`.
+pub(crate) fn compile<T: Real>(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Plan<T> {
+    let schedule = schedule(graph, outputs);
+    let mut emitter = Emitter {
+        graph,
+        level: Level::detect(),
+        offsets: Vec::new(),
+        plan: Plan {
+            instrs: Vec::with_capacity(schedule.works.len()),
+            constants: Vec::new(),
+            inputs: vec![0; n_inputs],
+            outputs: outputs.iter().map(|&id| graph.shape(id).len()).collect(),
+            arena: 0,
+            scratch: 0,
+        },
+        constants: vec![None; graph.len()],
+        schedule,
+    };
+    let layout = {
+        let intervals = emitter.intervals();
+        memory::assign(&intervals, graph.len(), 64 / size_of::<T>())
+    };
+    emitter.plan.arena = layout.len;
+    emitter.offsets = layout.offsets;
+    let works = std::mem::take(&mut emitter.schedule.works);
+    for work in &works {
+        let instr = emitter.emit(work);
+        emitter.plan.instrs.push(instr);
+    }
+    for (at, from) in std::mem::take(&mut emitter.schedule.output_copies) {
+        let to = Loc { space: emitter.output_space(at), offset: 0 };
+        let job = StridedCopy::to_row_major(&from.shape, &from.strides);
+        let from = emitter.loc(&from);
+        emitter.plan.instrs.push(Instr::Copy { job, from, to });
+    }
+    emitter.plan
+}
+
+struct Emitter<'a, T> {
+    graph: &'a Graph,
+    level: Level,
+    schedule: Schedule,
+    offsets: Vec<Option<usize>>,
+    plan: Plan<T>,
+    /// Where each constant instruction's values stand.
+    constants: Vec<Option<usize>>,
+}
+
+impl<T: Real> Emitter<'_, T> {
+    fn output_space(&self, at: usize) -> Space {
+        let space = usize::from(Space::FIRST_INPUT) + self.plan.inputs.len() + at;
+        Space(u16::try_from(space).expect("fewer than 2¹⁶ inputs and outputs"))
+    }
+
+    /// The buffer that holds an instruction's value in the end, and where in it.
+    fn top(&self, mut id: NodeId) -> (Result<NodeId, usize>, usize) {
+        let mut offset = 0;
+        loop {
+            match self.schedule.homes[id.index()] {
+                None => return (Ok(id), offset),
+                Some(Home::Output(at)) => return (Err(at), offset),
+                Some(Home::Inside { parent, offset: inside }) => {
+                    offset += inside;
+                    id = parent;
+                }
+            }
+        }
+    }
+
+    /// The lives of all buffers that need memory in the arena.
+    fn intervals(&self) -> Vec<Interval> {
+        let mut lives: Vec<Option<Interval>> = vec![None; self.graph.len()];
+        let mut touch = |id: NodeId, at: usize| {
+            let source = matches!(self.graph.node(id).op.def().lowering(), Lowering::Source);
+            if let (Ok(buffer), false) = (self.top(id).0, source) {
+                let len = self.graph.shape(buffer).len();
+                let new = Interval { buffer, len, first: at, last: at, takes_over: None };
+                lives[buffer.index()].get_or_insert(new).last = at;
+            }
+        };
+        for (at, work) in self.schedule.works.iter().enumerate() {
+            self.touched(work, &mut |id| touch(id, at));
+        }
+        for (_, view) in &self.schedule.output_copies {
+            touch(view.base, self.schedule.works.len());
+        }
+        for (at, work) in self.schedule.works.iter().enumerate() {
+            self.take_over(work, at, &mut lives);
+        }
+        lives.into_iter().flatten().collect()
+    }
+
+    /// Every buffer that a kernel call reads or writes.
+    fn touched(&self, work: &Work, touch: &mut dyn FnMut(NodeId)) {
+        match work {
+            Work::Map { members, stores, .. } => {
+                for (_, view) in self.chain_reads(members) {
+                    touch(view.base);
+                }
+                stores.iter().for_each(|&store| touch(store));
+            }
+            Work::MatMul { out, a, b, .. } => [a.base, b.base, *out].into_iter().for_each(touch),
+            Work::Reduce { out, input, .. } => [input.base, *out].into_iter().for_each(touch),
+            Work::Copy { to, from } => [from.base, to.base].into_iter().for_each(touch),
+            Work::Zero { to } => touch(to.base),
+        }
+    }
+
+    /// What a chain reads from memory: the member that reads it, and how.
+    fn chain_reads(&self, members: &[NodeId]) -> Vec<(NodeId, &View)> {
+        let mut reads = Vec::new();
+        for &member in members {
+            for input in &self.graph.node(member).inputs {
+                if members.binary_search(input).is_err() {
+                    let view = self.schedule.views[input.index()].as_ref();
+                    reads.push((member, view.expect("the scheduler brought it to memory")));
+                }
+            }
+        }
+        reads
+    }
+
+    /// Lets a chain write over an operand that nothing reads any more.
+    fn take_over(&self, work: &Work, at: usize, lives: &mut [Option<Interval>]) {
+        let Work::Map { members, stores, .. } = work else { return };
+        let reads = self.chain_reads(members);
+        let mut taken: Vec<NodeId> = Vec::new();
+        for &store in stores {
+            let fresh = lives[store.index()].is_some_and(|life| life.first == at);
+            if self.top(store) != (Ok(store), 0) || !fresh {
+                continue;
+            }
+            let whole_until = |buffer: NodeId| {
+                reads.iter().filter(|(_, view)| self.top(view.base).0 == Ok(buffer)).all(
+                    |&(member, view)| {
+                        member <= store && view.is_contiguous() && view.base == buffer && view.offset == 0
+                    },
+                )
+            };
+            let dying = reads.iter().map(|(_, view)| view.base).find(|&buffer| {
+                lives[buffer.index()].is_some_and(|life| life.last == at && life.first < at)
+                    && self.graph.shape(buffer).len() == self.graph.shape(store).len()
+                    && !taken.contains(&buffer)
+                    && whole_until(buffer)
+            });
+            if let (Some(buffer), Some(life)) = (dying, &mut lives[store.index()]) {
+                life.takes_over = Some(buffer);
+                taken.push(buffer);
+            }
+        }
+    }
+
+    fn base_loc(&mut self, id: NodeId) -> Loc {
+        let node = self.graph.node(id);
+        if let Some(position) = source::input_position(&node.op) {
+            self.plan.inputs[position] = node.shape.len();
+            let space = usize::from(Space::FIRST_INPUT) + position;
+            let space = u16::try_from(space).expect("fewer than 2¹⁶ inputs and outputs");
+            return Loc { space: Space(space), offset: 0 };
+        }
+        if matches!(node.op.def().lowering(), Lowering::Source) {
+            return Loc { space: Space::CONSTANTS, offset: self.constant(id) };
+        }
+        match self.top(id) {
+            (Ok(buffer), offset) => {
+                let at = self.offsets[buffer.index()].expect("every buffer in use has memory");
+                Loc { space: Space::ARENA, offset: at + offset }
+            }
+            (Err(output), offset) => Loc { space: self.output_space(output), offset },
+        }
+    }
+
+    fn constant(&mut self, id: NodeId) -> usize {
+        if let Some(at) = self.constants[id.index()] {
+            return at;
+        }
+        let at = self.plan.constants.len();
+        let op = &self.graph.node(id).op;
+        if op.is(&source::SCALAR) {
+            self.plan.constants.push(T::of(op.attr.as_float()));
+        } else {
+            let values = self.graph.array(op.attr.as_ints()[0]);
+            self.plan.constants.extend(values.iter().map(|&value| T::of(value)));
+        }
+        self.constants[id.index()] = Some(at);
+        at
+    }
+
+    fn loc(&mut self, view: &View) -> Loc {
+        let base = self.base_loc(view.base);
+        Loc { offset: base.offset + view.offset, ..base }
+    }
+
+    fn emit(&mut self, work: &Work) -> Instr<T> {
+        match work {
+            Work::Map { shape, members, stores } => self.emit_chain(shape.len(), members, stores),
+            Work::MatMul { out, a, b, accumulate } => self.emit_product(*out, a, b, *accumulate),
+            Work::Reduce { out, input, axes, kind } => {
+                let job = ReduceJob::new(*kind, self.level, &input.shape, &input.strides, axes);
+                self.plan.scratch = self.plan.scratch.max(job.scratch());
+                Instr::Reduce { job, from: self.loc(input), to: self.base_loc(*out) }
+            }
+            Work::Copy { to, from } => {
+                let job = StridedCopy::new(&to.shape, &from.strides, &to.strides);
+                Instr::Copy { job, from: self.loc(from), to: self.loc(to) }
+            }
+            Work::Zero { to } => {
+                let job = StridedCopy::new(&to.shape, &to.strides, &to.strides);
+                Instr::Zero { job, to: self.loc(to) }
+            }
+        }
+    }
+
+    fn emit_product(&mut self, out: NodeId, a: &View, b: &View, accumulate: bool) -> Instr<T> {
+        let rank = a.shape.rank();
+        let (m, k) = (a.shape.dims()[rank - 2], a.shape.dims()[rank - 1]);
+        let n = b.shape.dims()[rank - 1];
+        let stack = |view: &View| if rank == 3 { view.strides[0] } else { 0 };
+        let mut shape = GemmShape {
+            m,
+            n,
+            k,
+            a_row: a.strides[rank - 2],
+            a_col: a.strides[rank - 1],
+            b_row: b.strides[rank - 2],
+            b_col: b.strides[rank - 1],
+            c_row: n as isize,
+            batch: if rank == 3 { a.shape.dims()[0] } else { 1 },
+            a_batch: stack(a),
+            b_batch: stack(b),
+            c_batch: (m * n) as isize,
+            accumulate,
+        };
+        // A stack times one shared matrix whose rows follow each other is one tall product.
+        if shape.b_batch == 0 && shape.a_batch == shape.a_row * m as isize {
+            shape.m *= shape.batch;
+            shape.batch = 1;
+        }
+        self.plan.scratch = self.plan.scratch.max(gemm_scratch::<T>(&shape));
+        Instr::MatMul { shape, a: self.loc(a), b: self.loc(b), c: self.base_loc(out) }
+    }
+
+    fn emit_chain(&mut self, len: usize, members: &[NodeId], stores: &[NodeId]) -> Instr<T> {
+        let block = len.clamp(1, BLOCK);
+        let mut chain = Chain { steps: Vec::new(), registers: Registers::new(block), lanes: Vec::new() };
+        let mut last_read = vec![0; members.len()];
+        for (at, &member) in members.iter().enumerate() {
+            for input in &self.graph.node(member).inputs {
+                if let Ok(read) = members.binary_search(input) {
+                    last_read[read] = at;
+                }
+            }
+        }
+        for (at, &member) in members.iter().enumerate() {
+            self.emit_member(&mut chain, members, &last_read, at, stores.contains(&member));
+        }
+        self.plan.scratch = self.plan.scratch.max(chain.registers.count * block);
+        Instr::Map { len, block, steps: chain.steps }
+    }
+
+    fn emit_member(
+        &mut self,
+        chain: &mut Chain<T>,
+        members: &[NodeId],
+        last_read: &[usize],
+        at: usize,
+        stored: bool,
+    ) {
+        let node = self.graph.node(members[at]);
+        let Lowering::Map(op) = node.op.def().lowering() else {
+            unreachable!("chains are of elementwise instructions")
+        };
+        let mut lanes: SmallVec<[Lane; 2]> = SmallVec::new();
+        let mut done: SmallVec<[Loc; 2]> = SmallVec::new();
+        for input in &node.inputs {
+            if let Ok(read) = members.binary_search(input) {
+                let lane = chain.lanes[read];
+                lanes.push(lane);
+                let dead = last_read[read] == at && lane.at.space == Space::SCRATCH;
+                if dead && !done.contains(&lane.at) {
+                    done.push(lane.at);
+                }
+            } else {
+                let (lane, passing) = self.emit_operand(chain, *input);
+                lanes.push(lane);
+                done.extend(passing);
+            }
+        }
+        for &register in &done {
+            chain.registers.release(register);
+        }
+        let dst = if stored {
+            Lane { at: self.base_loc(members[at]), moves: true }
+        } else {
+            Lane { at: chain.registers.take(), moves: false }
+        };
+        chain.lanes.push(dst);
+        chain.steps.push(Step::Run {
+            kernel: T::kernel(&op.kernels, self.level),
+            name: op.name,
+            c: T::of(node.op.attr.as_float()),
+            dst,
+            a: lanes[0],
+            b: *lanes.last().expect("an elementwise instruction has an operand"),
+        });
+    }
+
+    /// How a step reads an operand from memory: directly, or through a register that a gather
+    /// fills; that register is returned too if it is free again after the step.
+    fn emit_operand(&mut self, chain: &mut Chain<T>, input: NodeId) -> (Lane, Option<Loc>) {
+        let view = self.schedule.views[input.index()].clone();
+        let view = view.expect("the scheduler brought it to memory");
+        let from = self.loc(&view);
+        if view.is_contiguous() {
+            return (Lane { at: from, moves: true }, None);
+        }
+        let (dims, strides) = view.merged();
+        let once = strides.iter().all(|&stride| stride == 0);
+        let to = chain.registers.take();
+        let (dims, strides) = (dims.to_vec(), strides.to_vec());
+        chain.steps.push(Step::Gather { to, from, dims, strides, once });
+        (Lane { at: to, moves: false }, (!once).then_some(to))
+    }
+}
+
+struct Chain<T> {
+    steps: Vec<Step<T>>,
+    registers: Registers,
+    /// Where each member's value is.
+    lanes: Vec<Lane>,
+}
+
+/// Blocks of scratch memory in use by a chain.
+struct Registers {
+    block: usize,
+    count: usize,
+    free: Vec<usize>,
+}
+
+impl Registers {
+    fn new(block: usize) -> Self {
+        Self { block, count: 0, free: Vec::new() }
+    }
+
+    fn take(&mut self) -> Loc {
+        let register = self.free.pop().unwrap_or_else(|| {
+            self.count += 1;
+            self.count - 1
+        });
+        Loc { space: Space::SCRATCH, offset: register * self.block }
+    }
+
+    fn release(&mut self, register: Loc) {
+        self.free.push(register.offset / self.block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::elementwise as ew;
+
+    #[test]
+    fn a_chain_of_elementwise_instructions_is_one_kernel_call() {
+        let mut graph = Graph::default();
+        let x = graph.input(0, &crate::shape::Shape::new(&[1000]));
+        let mut y = x;
+        for _ in 0..5 {
+            y = graph.map1(&ew::TANH, y);
+            y = graph.add(y, x);
+        }
+        let plan = compile::<f64>(&graph, &[y], 1);
+        assert_eq!(plan.instrs.len(), 1);
+        assert_eq!(plan.arena, 0, "the chain writes its output directly");
+    }
+}

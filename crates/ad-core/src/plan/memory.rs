@@ -1,0 +1,145 @@
+//! Liveness and layout: which buffers share memory in one arena.
+
+use crate::graph::NodeId;
+
+/// When a buffer that needs memory of its own is first written and last read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interval {
+    pub(crate) buffer: NodeId,
+    pub(crate) len: usize,
+    pub(crate) first: usize,
+    pub(crate) last: usize,
+    /// A buffer that ends where this one begins and whose memory this one takes over.
+    pub(crate) takes_over: Option<NodeId>,
+}
+
+/// Offsets into the arena.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// For each instruction's buffer, by index.
+    pub(crate) offsets: Vec<Option<usize>>,
+    pub(crate) len: usize,
+}
+
+/// Assigns memory best-fit, in order of first use; `align` is in elements.
+pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, align: usize) -> Layout {
+    let mut order: Vec<&Interval> = intervals.iter().collect();
+    order.sort_by_key(|interval| (interval.first, interval.buffer));
+    let mut ends: Vec<(usize, usize, usize)> = Vec::new();
+    let mut free = FreeList::default();
+    let mut offsets: Vec<Option<usize>> = vec![None; n_nodes];
+    for interval in order {
+        // What was last read strictly before this buffer's first write is free again.
+        ends.sort_unstable_by(|a, b| b.cmp(a));
+        while let Some(&(last, offset, len)) = ends.last()
+            && last < interval.first
+        {
+            free.release(offset, len);
+            ends.pop();
+        }
+        let len = interval.len.next_multiple_of(align);
+        let inherited = interval.takes_over.and_then(|old| offsets[old.index()]);
+        let offset = match inherited {
+            Some(offset) => {
+                ends.retain(|end| end.1 != offset || end.2 != len);
+                offset
+            }
+            None => free.take(len),
+        };
+        offsets[interval.buffer.index()] = Some(offset);
+        ends.push((interval.last, offset, len));
+    }
+    Layout { offsets, len: free.end }
+}
+
+/// Free pieces of the arena, in order and merged with their neighbours.
+#[derive(Default)]
+struct FreeList {
+    pieces: Vec<(usize, usize)>,
+    end: usize,
+}
+
+impl FreeList {
+    fn take(&mut self, len: usize) -> usize {
+        if len == 0 {
+            return 0;
+        }
+        let fitting = self.pieces.iter().enumerate().filter(|(_, piece)| piece.1 >= len);
+        if let Some((at, &(offset, size))) = fitting.min_by_key(|(_, piece)| piece.1) {
+            if size == len {
+                self.pieces.remove(at);
+            } else {
+                self.pieces[at] = (offset + len, size - len);
+            }
+            return offset;
+        }
+        // Grow, from the last free piece on if it reaches the end.
+        let offset = match self.pieces.last() {
+            Some(&(offset, size)) if offset + size == self.end => {
+                self.pieces.pop();
+                offset
+            }
+            _ => self.end,
+        };
+        self.end = offset + len;
+        offset
+    }
+
+    fn release(&mut self, offset: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        let at = self.pieces.partition_point(|piece| piece.0 < offset);
+        self.pieces.insert(at, (offset, len));
+        if at + 1 < self.pieces.len() && offset + len == self.pieces[at + 1].0 {
+            self.pieces[at].1 += self.pieces[at + 1].1;
+            self.pieces.remove(at + 1);
+        }
+        if at > 0 && self.pieces[at - 1].0 + self.pieces[at - 1].1 == offset {
+            self.pieces[at - 1].1 += self.pieces[at].1;
+            self.pieces.remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn interval(buffer: usize, len: usize, first: usize, last: usize) -> Interval {
+        Interval { buffer: NodeId::from_index(buffer), len, first, last, takes_over: None }
+    }
+
+    #[test]
+    fn buffers_with_separate_lives_share_memory() {
+        let intervals = [interval(0, 16, 0, 1), interval(1, 16, 1, 2), interval(2, 16, 2, 3)];
+        let layout = assign(&intervals, 3, 8);
+        assert_eq!(layout.len, 32);
+        assert_eq!(layout.offsets[0], layout.offsets[2]);
+    }
+
+    proptest! {
+        #[test]
+        fn buffers_alive_together_never_overlap(
+            raw in prop::collection::vec((1_usize..50, 0_usize..20, 0_usize..10), 1..40)
+        ) {
+            let intervals: Vec<_> = raw
+                .iter()
+                .enumerate()
+                .map(|(i, &(len, first, life))| interval(i, len, first, first + life))
+                .collect();
+            let layout = assign(&intervals, intervals.len(), 8);
+            for a in &intervals {
+                let x = layout.offsets[a.buffer.index()].unwrap();
+                prop_assert!(x + a.len <= layout.len);
+                for b in &intervals[..a.buffer.index()] {
+                    let y = layout.offsets[b.buffer.index()].unwrap();
+                    let together = a.first <= b.last && b.first <= a.last;
+                    let overlap = x < y + b.len && y < x + a.len;
+                    prop_assert!(!(together && overlap), "{a:?} at {x}, {b:?} at {y}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Planning: a graph becomes a flat list of kernel calls with resolved addresses.
+//!
+//! [`schedule`] fuses and orders, [`memory`] shares one arena among buffers by liveness, and
+//! [`emit`] resolves addresses and picks the kernels for a scalar type and this processor.
+//! Memory and arithmetic of a plan are known before it runs.
+
+mod emit;
+mod explain;
+mod memory;
+mod schedule;
+mod view;
+
+use crate::kernels::{GemmShape, MapKernel, ReduceJob, StridedCopy};
+
+pub(crate) use emit::compile;
+pub(crate) use view::View;
+
+/// Elements that pass through a fused chain at a time: a few registers' worth stay in the first
+/// level of cache.
+pub(crate) const BLOCK: usize = 256;
+
+/// A piece of memory that instructions address: by number, so that a plan can be run on any arena,
+/// inputs and outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Space(pub(crate) u16);
+
+impl Space {
+    /// Buffers, shared by liveness.
+    pub(crate) const ARENA: Self = Self(0);
+    /// Blocks of fused chains, and scratch memory of kernels.
+    pub(crate) const SCRATCH: Self = Self(1);
+    /// Constants of the plan.
+    pub(crate) const CONSTANTS: Self = Self(2);
+    /// The first input; the others follow, then the outputs.
+    pub(crate) const FIRST_INPUT: u16 = 3;
+}
+
+/// An address: a space and an offset in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loc {
+    pub(crate) space: Space,
+    pub(crate) offset: usize,
+}
+
+/// An operand of a fused chain's step: it moves along with the block, or stays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane {
+    pub(crate) at: Loc,
+    pub(crate) moves: bool,
+}
+
+/// A step of a fused chain, run for one block at a time.
+#[derive(Clone, Debug)]
+pub(crate) enum Step<T> {
+    /// dst = f(c; a, b) on a block.
+    Run { kernel: MapKernel<T>, name: &'static str, c: T, dst: Lane, a: Lane, b: Lane },
+    /// Fills a block from strided memory; `once` if every block is the same.
+    Gather { to: Loc, from: Loc, dims: Vec<usize>, strides: Vec<isize>, once: bool },
+}
+
+/// A kernel call with resolved addresses.
+#[derive(Clone, Debug)]
+pub(crate) enum Instr<T> {
+    /// A fused elementwise chain over `len` elements, `block` at a time.
+    Map { len: usize, block: usize, steps: Vec<Step<T>> },
+    MatMul { shape: GemmShape, a: Loc, b: Loc, c: Loc },
+    Reduce { job: ReduceJob<T>, from: Loc, to: Loc },
+    Copy { job: StridedCopy, from: Loc, to: Loc },
+    Zero { job: StridedCopy, to: Loc },
+}
+
+/// A program ready to run, for one scalar type on this processor.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan<T> {
+    pub(crate) instrs: Vec<Instr<T>>,
+    pub(crate) constants: Vec<T>,
+    /// Lengths of the inputs, by position; 0 where the program reads none.
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) outputs: Vec<usize>,
+    /// Elements of the arena and of the scratch memory.
+    pub(crate) arena: usize,
+    pub(crate) scratch: usize,
+}
+
+impl<T> Plan<T> {
+    /// The bytes of memory that a run needs besides inputs and outputs.
+    pub(crate) fn workspace_bytes(&self) -> usize {
+        (self.arena + self.scratch) * size_of::<T>()
+    }
+
+    /// Multiply-adds in matrix products.
+    pub(crate) fn product_flops(&self) -> usize {
+        let of = |instr: &Instr<T>| match instr {
+            Instr::MatMul { shape, .. } => shape.batch * shape.m * shape.n * shape.k,
+            _ => 0,
+        };
+        self.instrs.iter().map(of).sum()
+    }
+
+    /// The number of kernel calls of a run.
+    pub(crate) fn n_instructions(&self) -> usize {
+        self.instrs.len()
+    }
+}

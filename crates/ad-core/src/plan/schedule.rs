@@ -1,0 +1,342 @@
+//! From a graph to an ordered list of kernels over buffers: fusion and order.
+//!
+//! Products, reductions and placements run in the order of the graph. An elementwise instruction
+//! runs when one of them, or an output, asks for it: it then takes along all elementwise ancestors
+//! of the same shape that are not in memory yet, as one fused chain.
+
+use crate::graph::{Graph, NodeId};
+use crate::ops::{Lowering, Reduction, elementwise as ew, layout};
+use crate::shape::{Dims, Shape};
+
+use super::view::View;
+
+/// A kernel call over buffers. A buffer is named by the instruction whose value it holds.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A fused chain: members in order of execution, and those of them that go to memory.
+    Map { shape: Shape, members: Vec<NodeId>, stores: Vec<NodeId> },
+    /// out (+)= a·b
+    MatMul { out: NodeId, a: View, b: View, accumulate: bool },
+    Reduce { out: NodeId, input: View, axes: Dims, kind: Reduction },
+    Copy { to: View, from: View },
+    /// Zeros in the elements `from..to` along the axis of a placement.
+    Zero { to: View },
+}
+
+/// Where a buffer lives if not in memory of its own: inside another one, or in an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    Inside { parent: NodeId, offset: usize },
+    Output(usize),
+}
+
+/// What [`schedule`] returns.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    pub(crate) works: Vec<Work>,
+    pub(crate) homes: Vec<Option<Home>>,
+    /// How each instruction that a chain reads from memory is read.
+    pub(crate) views: Vec<Option<View>>,
+    /// Outputs that are copied at the end: (position, from).
+    pub(crate) output_copies: Vec<(usize, View)>,
+}
+
+pub(crate) fn schedule(graph: &Graph, outputs: &[NodeId]) -> Schedule {
+    let needed = graph.needed_for(outputs.iter().copied());
+    let uses = graph.use_counts(&needed, outputs);
+    let mut scheduler = Scheduler {
+        graph,
+        sums: vec![None; graph.len()],
+        absorbed: vec![false; graph.len()],
+        state: vec![State::Absent; graph.len()],
+        views: vec![None; graph.len()],
+        homes: vec![None; graph.len()],
+        works: Vec::new(),
+    };
+    scheduler.find_product_sums(&needed, &uses);
+    let copied_outputs = scheduler.settle(outputs, &needed);
+    let mut is_output = vec![false; graph.len()];
+    for output in outputs {
+        is_output[scheduler.base_of(*output).unwrap_or(*output).index()] = true;
+    }
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        scheduler.visit(id, is_output[id.index()]);
+    }
+    let output_copies =
+        copied_outputs.into_iter().map(|at| (at, scheduler.operand(outputs[at]))).collect();
+    Schedule {
+        works: scheduler.works,
+        homes: scheduler.homes,
+        views: scheduler.views,
+        output_copies,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Absent,
+    /// Computed by the chain at this position, but only in registers.
+    InChain(usize),
+    InMemory,
+}
+
+struct Scheduler<'a> {
+    graph: &'a Graph,
+    /// For a sum whose terms are all products that nothing else reads: those products.
+    sums: Vec<Option<Vec<NodeId>>>,
+    /// Products and sums that run as part of a larger sum.
+    absorbed: Vec<bool>,
+    state: Vec<State>,
+    views: Vec<Option<View>>,
+    homes: Vec<Option<Home>>,
+    works: Vec<Work>,
+}
+
+impl Scheduler<'_> {
+    /// Finds sums of products: they accumulate into one buffer instead of being added up.
+    fn find_product_sums(&mut self, needed: &[bool], uses: &[u32]) {
+        for id in self.graph.ids().filter(|id| needed[id.index()]) {
+            let node = self.graph.node(id);
+            if !node.op.is(&ew::ADD) {
+                continue;
+            }
+            let terms: Option<Vec<NodeId>> = node
+                .inputs
+                .iter()
+                .map(|&input| {
+                    let product = matches!(self.lowering(input), Lowering::MatMul);
+                    let only_here = uses[input.index()] == 1;
+                    let terms = if product { Some(vec![input]) } else { self.sums[input.index()].clone() };
+                    terms.filter(|_| only_here)
+                })
+                .collect::<Option<Vec<_>>>()
+                .map(|lists| lists.concat());
+            if terms.is_some() {
+                for input in &node.inputs {
+                    self.absorbed[input.index()] = true;
+                }
+            }
+            self.sums[id.index()] = terms;
+        }
+    }
+
+    fn lowering(&self, id: NodeId) -> Lowering {
+        self.graph.node(id).op.def().lowering()
+    }
+
+    fn is_map(&self, id: NodeId) -> bool {
+        matches!(self.lowering(id), Lowering::Map(_)) && self.sums[id.index()].is_none()
+    }
+
+    /// The view that an instruction is of its base, as far as strides can say it.
+    fn static_view(&self, id: NodeId) -> Option<View> {
+        let node = self.graph.node(id);
+        match node.op.def().lowering() {
+            Lowering::View => {
+                let input = self.static_view(node.inputs[0])?;
+                node.op.def().view(&node.op.attr, &input, &node.shape)
+            }
+            _ => Some(View::whole(id, &node.shape)),
+        }
+    }
+
+    /// The instruction whose whole buffer this one is, in the same order, if there is one.
+    fn base_of(&self, id: NodeId) -> Option<NodeId> {
+        let view = self.static_view(id)?;
+        let whole = view.is_contiguous()
+            && view.offset == 0
+            && view.shape.len() == self.graph.shape(view.base).len();
+        let source = matches!(self.lowering(view.base), Lowering::Source);
+        (whole && !source && !self.absorbed[view.base.index()]).then_some(view.base)
+    }
+
+    /// Decides which buffers live in outputs and in placements, so that their kernels write there
+    /// at once. Returns the outputs that have to be copied.
+    fn settle(&mut self, outputs: &[NodeId], needed: &[bool]) -> Vec<usize> {
+        let mut copied = Vec::new();
+        for (at, &output) in outputs.iter().enumerate() {
+            match self.base_of(output) {
+                Some(base) if self.homes[base.index()].is_none() => {
+                    self.homes[base.index()] = Some(Home::Output(at));
+                }
+                _ => copied.push(at),
+            }
+        }
+        for id in self.graph.ids().rev().filter(|id| needed[id.index()]) {
+            if matches!(self.lowering(id), Lowering::Place) {
+                for (piece, target) in self.pieces(id) {
+                    if let Some(base) = self.base_of(piece)
+                        && self.homes[base.index()].is_none()
+                        && target.is_contiguous()
+                    {
+                        let home = Home::Inside { parent: id, offset: target.offset };
+                        self.homes[base.index()] = Some(home);
+                    }
+                }
+            }
+        }
+        copied
+    }
+
+    /// The operands of a placement, each with its part of the placement's buffer.
+    fn pieces(&self, id: NodeId) -> Vec<(NodeId, View)> {
+        let node = self.graph.node(id);
+        let (axis, _, offsets) = layout::placement(&node.op.attr);
+        let whole = View::whole(id, &node.shape);
+        let part = |(&piece, &at): (&NodeId, &usize)| {
+            let shape = self.graph.shape(piece).clone();
+            let offset = at * whole.strides[axis].unsigned_abs();
+            (piece, View { base: id, offset, shape, strides: whole.strides.clone() })
+        };
+        node.inputs.iter().zip(offsets).map(part).collect()
+    }
+
+    fn visit(&mut self, id: NodeId, is_output: bool) {
+        if self.absorbed[id.index()] {
+            return;
+        }
+        if let Some(products) = self.sums[id.index()].clone() {
+            for (at, product) in products.into_iter().enumerate() {
+                self.product(id, product, at > 0);
+            }
+            self.state[id.index()] = State::InMemory;
+            return;
+        }
+        match self.lowering(id) {
+            Lowering::MatMul => self.product(id, id, false),
+            Lowering::Reduce(kind) => {
+                let input = self.operand(self.graph.node(id).inputs[0]);
+                let axes = Dims::from_slice(self.graph.node(id).op.attr.as_ints());
+                self.works.push(Work::Reduce { out: id, input, axes, kind });
+            }
+            Lowering::Place => self.place(id),
+            Lowering::Map(_) if is_output => return self.materialize(id),
+            Lowering::Map(_) | Lowering::View | Lowering::Source => return,
+        }
+        self.state[id.index()] = State::InMemory;
+    }
+
+    fn product(&mut self, out: NodeId, product: NodeId, accumulate: bool) {
+        let inputs = self.graph.node(product).inputs.clone();
+        let (a, b) = (self.operand(inputs[0]), self.operand(inputs[1]));
+        self.works.push(Work::MatMul { out, a, b, accumulate });
+    }
+
+    fn place(&mut self, id: NodeId) {
+        let mut end = 0;
+        let (axis, size, _) = layout::placement(&self.graph.node(id).op.attr);
+        let whole = View::whole(id, self.graph.shape(id));
+        let stride = whole.strides[axis].unsigned_abs();
+        let gap = |from: usize, to: usize| {
+            let mut dims = Dims::from_slice(whole.shape.dims());
+            dims[axis] = to - from;
+            let offset = from * stride;
+            Work::Zero { to: View { offset, shape: Shape::new(&dims), ..whole.clone() } }
+        };
+        for (piece, target) in self.pieces(id) {
+            let start = target.offset / stride.max(1);
+            if start > end {
+                self.works.push(gap(end, start));
+            }
+            end = start + target.shape.dims()[axis];
+            let from = self.operand(piece);
+            let home = Home::Inside { parent: id, offset: target.offset };
+            let there = self.base_of(piece).is_some_and(|base| self.homes[base.index()] == Some(home));
+            if !there {
+                self.works.push(Work::Copy { to: target, from });
+            }
+        }
+        if end < size {
+            self.works.push(gap(end, size));
+        }
+    }
+
+    /// How to read an instruction's value, which is brought into memory if it is not there.
+    fn operand(&mut self, id: NodeId) -> View {
+        if let Some(view) = &self.views[id.index()] {
+            return view.clone();
+        }
+        let node = self.graph.node(id);
+        let view = match node.op.def().lowering() {
+            Lowering::View => {
+                let input = self.operand(node.inputs[0]);
+                node.op.def().view(&node.op.attr, &input, &node.shape).unwrap_or_else(|| {
+                    let to = View::whole(id, &input.shape);
+                    self.works.push(Work::Copy { to, from: input });
+                    View::whole(id, &node.shape)
+                })
+            }
+            Lowering::Map(_) => {
+                self.materialize(id);
+                View::whole(id, &node.shape)
+            }
+            _ => View::whole(id, &node.shape),
+        };
+        self.views[id.index()] = Some(view.clone());
+        view
+    }
+
+    /// Brings an elementwise instruction's value into memory.
+    fn materialize(&mut self, id: NodeId) {
+        match self.state[id.index()] {
+            State::InMemory => {}
+            State::InChain(at) => self.store(id, at),
+            State::Absent => self.chain(id),
+        }
+    }
+
+    /// Lets a chain that has computed a value store it as well.
+    fn store(&mut self, id: NodeId, at: usize) {
+        if let Work::Map { stores, .. } = &mut self.works[at] {
+            stores.push(id);
+        }
+        self.state[id.index()] = State::InMemory;
+    }
+
+    /// Fuses an instruction with its elementwise ancestors of the same shape into one chain.
+    fn chain(&mut self, root: NodeId) {
+        let shape = self.graph.shape(root).clone();
+        let (mut members, mut open) = (vec![root], vec![root]);
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(member) = open.pop() {
+            for input in self.graph.node(member).inputs.clone() {
+                if !seen.insert(input) {
+                    continue;
+                }
+                if self.joins(input, &shape) {
+                    members.push(input);
+                    open.push(input);
+                } else {
+                    self.operand(input);
+                }
+            }
+        }
+        members.sort_unstable();
+        let at = self.works.len();
+        for &member in &members {
+            if self.state[member.index()] == State::Absent {
+                self.state[member.index()] = State::InChain(at);
+            }
+        }
+        self.state[root.index()] = State::InMemory;
+        self.works.push(Work::Map { shape, members, stores: vec![root] });
+    }
+
+    /// Whether an operand becomes part of the chain: it is elementwise, of the same shape, and not
+    /// in memory. What another chain computed is computed again if that is cheap, else stored there.
+    fn joins(&mut self, id: NodeId, shape: &Shape) -> bool {
+        if !self.is_map(id) || self.graph.shape(id) != shape {
+            return false;
+        }
+        let Lowering::Map(op) = self.lowering(id) else { return false };
+        match self.state[id.index()] {
+            State::Absent => true,
+            State::InMemory => false,
+            State::InChain(_) if op.cheap => true,
+            State::InChain(at) => {
+                self.store(id, at);
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Functions of [`Var`]: elementwise, layout, reductions, products, and the composed ones.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::ArrayViewD;
+
+use super::Var;
+use crate::graph::{Graph, NodeId};
+use crate::ops::{Attr, Op, elementwise as ew, layout, matmul, reduce};
+use crate::real::Real;
+use crate::shape::{Dims, Shape};
+
+macro_rules! elementwise_methods {
+    ($($(#[$doc:meta])* $method:ident = $op:ident;)*) => {
+        impl<'t> Var<'t> {
+            $(
+                $(#[$doc])*
+                #[track_caller]
+                #[must_use]
+                pub fn $method(self) -> Self {
+                    self.unary(Op::new(&ew::$op, Attr::None))
+                }
+            )*
+        }
+    };
+}
+
+elementwise_methods! {
+    /// √x of each element.
+    sqrt = SQRT;
+    /// eˣ of each element.
+    exp = EXP;
+    /// The natural logarithm of each element.
+    ln = LN;
+    /// The sine of each element, in radians.
+    sin = SIN;
+    /// The cosine of each element, in radians.
+    cos = COS;
+    /// The hyperbolic tangent of each element.
+    tanh = TANH;
+    /// The logistic function 1/(1 + e⁻ˣ) of each element.
+    sigmoid = SIGMOID;
+    /// max(x, 0) of each element; the derivative at 0 is taken as 0.
+    relu = RELU;
+    /// ln(1 + eˣ) of each element, without overflow.
+    softplus = SOFTPLUS;
+    /// x² of each element.
+    square = SQUARE;
+    /// 1/x of each element.
+    recip = RECIP;
+    /// |x| of each element; the derivative at 0 is taken as 0.
+    abs = ABS;
+}
+
+impl<'t> Var<'t> {
+    /// xᶜ of each element, for a constant power: x ≥ 0, or a whole c.
+    #[track_caller]
+    #[must_use]
+    pub fn powf(self, c: f64) -> Self {
+        self.with_constant(&ew::POWF, c)
+    }
+
+    /// xⁿ of each element, by repeated squaring.
+    #[track_caller]
+    #[must_use]
+    pub fn powi(self, n: i32) -> Self {
+        self.recorder.build("powi", |graph| {
+            let power = power(graph, self.id, n.unsigned_abs());
+            Ok(if n < 0 { graph.map1(&ew::RECIP, power) } else { power })
+        })
+    }
+
+    /// The same elements in row-major order under another shape.
+    #[track_caller]
+    #[must_use]
+    pub fn reshape(self, shape: &[usize]) -> Self {
+        self.unary(Op::new(&layout::RESHAPE, Attr::ints(shape)))
+    }
+
+    /// Swaps the last two axes; a vector or a number stays as it is.
+    #[track_caller]
+    #[must_use]
+    pub fn t(self) -> Self {
+        self.recorder.build("transpose", |graph| {
+            let rank = graph.shape(self.id).rank();
+            Ok(if rank < 2 { self.id } else { graph.transposed(self.id) })
+        })
+    }
+
+    /// Reorders the axes: axis k of the result is axis `axes[k]` of this variable.
+    #[track_caller]
+    #[must_use]
+    pub fn permute(self, axes: &[usize]) -> Self {
+        self.unary(Op::new(&layout::PERMUTE, Attr::ints(axes)))
+    }
+
+    /// The elements `range` of one axis.
+    #[track_caller]
+    #[must_use]
+    pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
+        let len = range.end.saturating_sub(range.start);
+        self.unary(Op::new(&layout::SLICE, Attr::ints(&[axis, range.start, len])))
+    }
+
+    /// Element `index` of a vector, as a number.
+    #[track_caller]
+    #[must_use]
+    pub fn at(self, index: usize) -> Self {
+        self.slice(0, index..index + 1).reshape(&[])
+    }
+
+    /// Stretches to a shape under the rules of broadcasting.
+    #[track_caller]
+    #[must_use]
+    pub fn broadcast_to(self, shape: &[usize]) -> Self {
+        self.recorder.build("broadcast", |graph| {
+            let (from, to) = (graph.shape(self.id), Shape::new(shape));
+            if from.broadcast(&to).as_ref() != Some(&to) {
+                return Err(format!("shape {from} to {to}"));
+            }
+            Ok(graph.broadcast_to(self.id, &to))
+        })
+    }
+
+    /// The matrix product of this m × k variable and a k × n one. Transposed forms are
+    /// `a.t().matmul(b)` and `a.matmul(b.t())`; the transposes copy nothing.
+    #[track_caller]
+    #[must_use]
+    pub fn matmul(self, other: Self) -> Self {
+        self.recorder.build("matmul", |graph| {
+            let op = Op::new(&matmul::MATMUL, Attr::None);
+            graph.try_push(op, [self.id, other.id].as_slice().into())
+        })
+    }
+
+    /// The inner product of two variables of one shape.
+    #[track_caller]
+    #[must_use]
+    pub fn dot(self, other: Self) -> Self {
+        (self * other).sum()
+    }
+
+    /// The sum of all elements.
+    #[track_caller]
+    #[must_use]
+    pub fn sum(self) -> Self {
+        self.unary(Op::new(&reduce::SUM, all_axes(&self.dims())))
+    }
+
+    /// The sum along one axis, which is dropped.
+    #[track_caller]
+    #[must_use]
+    pub fn sum_axis(self, axis: usize) -> Self {
+        self.unary(Op::new(&reduce::SUM, Attr::ints(&[axis])))
+    }
+
+    /// The mean of all elements; there must be one.
+    #[track_caller]
+    #[must_use]
+    pub fn mean(self) -> Self {
+        let shape = self.dims();
+        self.recorder.build("mean", |graph| {
+            let axes: Dims = (0..shape.rank()).collect();
+            mean(graph, self.id, &axes)
+        })
+    }
+
+    /// The mean along one axis, which is dropped.
+    #[track_caller]
+    #[must_use]
+    pub fn mean_axis(self, axis: usize) -> Self {
+        self.recorder.build("mean", |graph| mean(graph, self.id, &[axis]))
+    }
+
+    /// The largest element along one axis, which is dropped; ties share the derivative equally.
+    #[track_caller]
+    #[must_use]
+    pub fn max_axis(self, axis: usize) -> Self {
+        self.unary(Op::new(&reduce::MAX, Attr::ints(&[axis])))
+    }
+
+    /// ln Σ eˣ along one axis, which is dropped; without overflow.
+    #[track_caller]
+    #[must_use]
+    pub fn logsumexp_axis(self, axis: usize) -> Self {
+        self.unary(Op::new(&reduce::LOG_SUM_EXP, Attr::ints(&[axis])))
+    }
+
+    /// The mean over rows of the cross-entropy −Σⱼ tⱼ ln softmax(z)ⱼ of logits z (this variable,
+    /// rows × classes) and target probabilities t of the same shape whose rows sum to one.
+    ///
+    /// Computed as logsumexp(z) − ⟨t, z⟩, so that its derivative is (softmax(z) − t) / rows.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// use ndarray::array;
+    /// let target = array![[1.0, 0.0]];
+    /// let f = Function::<f64>::record(2, |z| {
+    ///     z.reshape(&[1, 2]).softmax_cross_entropy(z.constant(target.view().into_dyn()))
+    /// })?;
+    /// assert_eq!(f.value(&[3.0, 3.0])?, 2.0_f64.ln());
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn softmax_cross_entropy(self, targets: Self) -> Self {
+        self.recorder.build("softmax_cross_entropy", |graph| {
+            let (z, t) = (graph.shape(self.id).clone(), graph.shape(targets.id).clone());
+            if z.rank() != 2 || z != t || z.len() == 0 {
+                return Err(format!("logits of the shape {z} and targets of the shape {t}"));
+            }
+            let op = Op::new(&reduce::LOG_SUM_EXP, Attr::ints(&[1]));
+            let total = graph.try_push(op, [self.id].as_slice().into())?;
+            let total = graph.sum(total, &[0]);
+            let product = graph.mul(targets.id, self.id);
+            let hit = graph.sum(product, &[0, 1]);
+            let difference = graph.map2(&ew::SUB, total, hit);
+            Ok(graph.scale(1.0 / z.dims()[0] as f64, difference))
+        })
+    }
+
+    /// This variable as a constant: no derivative passes through it.
+    #[track_caller]
+    #[must_use]
+    pub fn stop_gradient(self) -> Self {
+        self.unary(Op::new(&layout::STOP_GRADIENT, Attr::None))
+    }
+
+    /// A constant array of the same recording.
+    #[track_caller]
+    #[must_use]
+    pub fn constant<T: Real>(self, values: ArrayViewD<'_, T>) -> Self {
+        let shape = Shape::new(values.shape());
+        let values: Arc<[f64]> = values.iter().map(|value| value.as_f64()).collect();
+        self.recorder.build("constant", |graph| {
+            match values.iter().position(|value| !value.is_finite()) {
+                Some(at) => Err(format!("{} at flat index {at}", values[at])),
+                None => Ok(graph.constant(values, &shape)),
+            }
+        })
+    }
+}
+
+/// Joins variables along one axis; the other sizes must agree.
+///
+/// # Panics
+/// If there is no part.
+#[track_caller]
+#[must_use]
+pub fn concatenate<'t>(axis: usize, parts: &[Var<'t>]) -> Var<'t> {
+    let first = parts.first().expect("concatenate needs at least one part");
+    first.recorder.build("concatenate", |graph| {
+        let mut ints = vec![axis, 0];
+        for part in parts {
+            let shape = graph.shape(part.id);
+            let Some(size) = shape.dims().get(axis) else {
+                return Err(format!("axis {axis} of the shape {shape}"));
+            };
+            ints.push(ints[1]);
+            ints[1] += size;
+        }
+        let op = Op::new(&layout::PLACE, Attr::ints(&ints));
+        graph.try_push(op, parts.iter().map(|part| part.id).collect())
+    })
+}
+
+/// Puts numbers side by side into a vector.
+///
+/// # Panics
+/// If there is no part.
+#[track_caller]
+#[must_use]
+pub fn stack<'t>(parts: &[Var<'t>]) -> Var<'t> {
+    let vectors: Vec<_> = parts.iter().map(|part| part.reshape(&[1])).collect();
+    concatenate(0, &vectors)
+}
+
+fn all_axes(shape: &Shape) -> Attr {
+    Attr::Ints((0..shape.rank()).collect())
+}
+
+fn mean(graph: &mut Graph, x: NodeId, axes: &[usize]) -> Result<NodeId, String> {
+    let shape = graph.shape(x).clone();
+    let op = Op::new(&reduce::SUM, Attr::ints(axes));
+    let sum = graph.try_push(op, [x].as_slice().into())?;
+    let count: usize = axes.iter().map(|&axis| shape.dims()[axis]).product();
+    if count == 0 {
+        return Err(format!("no element to average in the shape {shape}"));
+    }
+    Ok(graph.scale(1.0 / count as f64, sum))
+}
+
+fn power(graph: &mut Graph, x: NodeId, n: u32) -> NodeId {
+    match n {
+        0 => {
+            let shape = graph.shape(x).clone();
+            graph.full(1.0, &shape)
+        }
+        1 => x,
+        _ => {
+            let half = power(graph, x, n / 2);
+            let square = graph.map1(&ew::SQUARE, half);
+            if n % 2 == 0 { square } else { graph.mul(square, x) }
+        }
+    }
+}

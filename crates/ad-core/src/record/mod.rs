@@ -1,0 +1,170 @@
+//! Recording: Rust code over [`Var`]s becomes a graph.
+
+mod functions;
+mod operators;
+mod scalar;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::Location;
+
+use crate::error::Error;
+use crate::graph::{Graph, NodeId, Operands};
+use crate::ops::Op;
+use crate::shape::Shape;
+
+pub use functions::{concatenate, stack};
+pub use scalar::Scalar;
+
+/// Takes down what is done with [`Var`]s.
+///
+/// The first operation on operands that it does not take is kept as the recording's error, with
+/// its line; what is recorded after it does not matter any more.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    graph: Graph,
+    model_output: Option<NodeId>,
+    error: Option<Error>,
+}
+
+/// What a recording leaves.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) graph: Graph,
+    pub(crate) output: NodeId,
+    pub(crate) model_output: Option<NodeId>,
+}
+
+impl Recorder {
+    pub(crate) fn input(&self, position: usize, dims: &[usize]) -> Var<'_> {
+        let id = self.state.borrow_mut().graph.input(position, &Shape::new(dims));
+        Var { recorder: self, id }
+    }
+
+    /// Ends the recording with its result, or with the first error.
+    pub(crate) fn finish(&self, output: NodeId) -> Result<Recording, Error> {
+        let State { graph, model_output, error } = self.state.take();
+        match error {
+            Some(error) => Err(error),
+            None => Ok(Recording { graph, output, model_output }),
+        }
+    }
+
+    /// Changes the graph, unless an error was recorded before.
+    #[track_caller]
+    fn build(
+        &self,
+        op: &'static str,
+        build: impl FnOnce(&mut Graph) -> Result<NodeId, String>,
+    ) -> Var<'_> {
+        let location = Location::caller();
+        let mut state = self.state.borrow_mut();
+        let id = match build(&mut state.graph) {
+            Ok(id) => {
+                state.graph.set_site(id, location);
+                id
+            }
+            Err(message) => {
+                state.error.get_or_insert(Error::Record { op, location, message });
+                state.graph.scalar(f64::NAN)
+            }
+        };
+        Var { recorder: self, id }
+    }
+}
+
+/// A value of a function while it is recorded: a number or an array whose shape is known and whose
+/// elements are not.
+///
+/// Operators, methods and free functions on it record instructions. Arrays broadcast against each
+/// other as in `ndarray` and NumPy: axes are matched from the last, and a size of 1 stretches.
+/// An operation on operands that do not fit never panics: the recording goes on with a placeholder,
+/// and [`Function::record`](crate::Function::record) returns the error with the caller's line.
+///
+/// ```
+/// use ad_core::Function;
+/// let f = Function::<f64>::record(3, |x| (x * x).sum() + x.at(0).sin())?;
+/// assert_eq!(f.value(&[0.0, 1.0, 2.0])?, 5.0);
+///
+/// let wrong = Function::<f64>::record(3, |x| x.reshape(&[2, 2]).sum());
+/// assert!(wrong.unwrap_err().to_string().contains("[3] has 3 elements, [2, 2] has 4"));
+/// # Ok::<(), ad_core::Error>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Var<'t> {
+    recorder: &'t Recorder,
+    pub(crate) id: NodeId,
+}
+
+impl fmt::Debug for Var<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Var({}, shape {})", self.id.index(), self.dims())
+    }
+}
+
+impl<'t> Var<'t> {
+    /// The sizes along the axes; empty for a number.
+    #[must_use]
+    pub fn shape(&self) -> Vec<usize> {
+        self.dims().dims().to_vec()
+    }
+
+    /// The number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dims().len()
+    }
+
+    /// Whether there is no element.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn dims(&self) -> Shape {
+        self.recorder.state.borrow().graph.shape(self.id).clone()
+    }
+
+    #[track_caller]
+    fn unary(self, op: Op) -> Self {
+        let name = op.def().name();
+        self.recorder.build(name, |graph| graph.try_push(op, Operands::from_slice(&[self.id])))
+    }
+
+    /// An elementwise operation of two operands, each stretched to their common shape.
+    #[track_caller]
+    fn binary(self, op: Op, other: Self) -> Self {
+        let name = op.def().name();
+        let same = std::ptr::eq(self.recorder, other.recorder);
+        self.recorder.build(name, |graph| {
+            if !same {
+                return Err("the operands belong to two recordings".into());
+            }
+            let (x, y) = (graph.shape(self.id), graph.shape(other.id));
+            let Some(shape) = x.broadcast(y) else {
+                return Err(format!("the shapes {x} and {y} do not broadcast"));
+            };
+            let x = graph.broadcast_to(self.id, &shape);
+            let y = graph.broadcast_to(other.id, &shape);
+            graph.try_push(op, Operands::from_slice(&[x, y]))
+        })
+    }
+
+    /// Marks this variable as the model's output: what comes before it is the model, what comes
+    /// after it the loss.
+    ///
+    /// The Gauss–Newton matrix of the function is Jᵀ H_L J, with J the Jacobian of the model and
+    /// H_L the Hessian of the loss in the model's output; terms of the loss that depend on the
+    /// parameters directly (a penalty, say) keep their exact Hessian. `jvp` and `vjp` of a
+    /// [`Linearization`](crate::Linearization) refer to J.
+    #[must_use]
+    pub fn model_output(self) -> Self {
+        self.recorder.state.borrow_mut().model_output = Some(self.id);
+        self
+    }
+}

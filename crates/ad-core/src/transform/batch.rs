@@ -1,0 +1,41 @@
+//! Many tangents at once: a program that is linear in one input becomes a program over a stack of
+//! such inputs, one more axis in front.
+
+use crate::graph::{Graph, NodeId};
+use crate::ops::{Batch, source, stretch};
+
+/// Copies the program that computes `outputs` with `count` values for each input in `stacked`.
+/// Every output has the new axis.
+pub(crate) fn batch(
+    graph: &Graph,
+    outputs: &[NodeId],
+    stacked: &[usize],
+    count: usize,
+) -> (Graph, Vec<NodeId>) {
+    let needed = graph.needed_for(outputs.iter().copied());
+    let mut copy = graph.without_nodes();
+    let mut moved: Vec<Option<(NodeId, bool)>> = vec![None; graph.len()];
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        let node = graph.node(id);
+        let inputs: Vec<_> = node.inputs.iter().filter_map(|id| moved[id.index()]).collect();
+        let ids: Vec<_> = inputs.iter().map(|input| input.0).collect();
+        let batched: Vec<_> = inputs.iter().map(|input| input.1).collect();
+        let position = source::input_position(&node.op).filter(|at| stacked.contains(at));
+        let new = if let Some(position) = position {
+            (copy.input(position, &node.shape.prefixed(count)), true)
+        } else if batched.contains(&true) {
+            let (op, shape) = (&node.op, &node.shape);
+            let call = Batch { op, shape, inputs: &ids, batched: &batched, count };
+            (op.def().batch(&mut copy, &call), true)
+        } else {
+            (copy.push(node.op.clone(), ids.as_slice().into()), false)
+        };
+        moved[id.index()] = Some(new);
+    }
+    let all = |id: &NodeId| {
+        let (id, batched) = moved[id.index()].expect("outputs are needed");
+        stretch(&mut copy, id, batched, count)
+    };
+    let outputs = outputs.iter().map(all).collect();
+    (copy, outputs)
+}

@@ -1,0 +1,17 @@
+//! Transformations of programs into programs.
+//!
+//! Each one appends instructions to the graph that it is given and returns the new results;
+//! because equal instructions merge, what two transformations share is there once. Absent values
+//! are structural zeros: nothing is computed for them, and nothing for what they multiply.
+
+mod batch;
+mod hoist;
+mod jvp;
+mod split;
+mod vjp;
+
+pub(crate) use batch::batch;
+pub(crate) use hoist::hoist_coefficients;
+pub(crate) use jvp::jvp;
+pub(crate) use split::{LinearProgram, split};
+pub(crate) use vjp::vjp;

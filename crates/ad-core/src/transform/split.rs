@@ -1,0 +1,148 @@
+//! Linearization: a program is split at "depends on a tangent".
+//!
+//! What does not depend on a tangent runs once for each point; what the other part reads of it,
+//! the residuals, is kept in one block of memory. The other part is linear in the tangents and runs
+//! once for each of them.
+
+use crate::graph::{Graph, NodeId};
+use crate::ops::Lowering;
+use crate::shape::Shape;
+
+/// Residuals begin at multiples of this many elements: a cache line of the smaller scalar type.
+const ALIGN: usize = 16;
+
+/// A program linear in its tangent inputs, which reads residuals from one more input.
+#[derive(Debug)]
+pub(crate) struct LinearProgram {
+    pub(crate) graph: Graph,
+    pub(crate) output: NodeId,
+}
+
+/// What [`split`] returns.
+#[derive(Debug)]
+pub(crate) struct Linearized {
+    /// The instruction of the first part that gathers all residuals, in the first part's graph.
+    pub(crate) residuals: NodeId,
+    /// The programs; `None` for an output that is structurally zero.
+    pub(crate) programs: Vec<Option<LinearProgram>>,
+}
+
+/// Splits off, for each output, the part that depends on a tangent. The block of residuals is
+/// appended to `graph`, and is the input at position `residual_input` of the programs.
+pub(crate) fn split(
+    graph: &mut Graph,
+    outputs: &[Option<NodeId>],
+    tangents: &[NodeId],
+    residual_input: usize,
+) -> Linearized {
+    let depends = graph.depending_on(tangents);
+    let block = Block::collect(graph, outputs, &depends);
+    let mut programs = Vec::new();
+    for output in outputs {
+        programs.push(output.map(|output| {
+            let mut new = graph.without_nodes();
+            let block_input = new.input(residual_input, &Shape::new(&[block.len]));
+            let moved = vec![None; graph.len()];
+            let mut part = Part { old: graph, new, moved, block: &block, block_input };
+            let needed = graph.needed_for([output]);
+            for id in graph.ids().filter(|id| needed[id.index()] && depends[id.index()]) {
+                part.copy(id);
+            }
+            let output = part.import(output);
+            LinearProgram { graph: part.new, output }
+        }));
+    }
+    Linearized { residuals: block.gather(graph), programs }
+}
+
+/// The residuals with their places in one flat block.
+struct Block {
+    /// (instruction, offset), offsets ascending.
+    residuals: Vec<(NodeId, usize)>,
+    /// The place of each instruction's residual in the list.
+    places: Vec<Option<usize>>,
+    len: usize,
+}
+
+impl Block {
+    /// Finds what the tangent part reads of the other part. A view of something kept is taken
+    /// again, and sources are there anyway.
+    fn collect(graph: &Graph, outputs: &[Option<NodeId>], depends: &[bool]) -> Self {
+        let mut block = Self { residuals: Vec::new(), places: vec![None; graph.len()], len: 0 };
+        let needed = graph.needed_for(outputs.iter().flatten().copied());
+        for id in graph.ids().filter(|id| needed[id.index()] && depends[id.index()]) {
+            for &input in &graph.node(id).inputs {
+                if !depends[input.index()] {
+                    block.keep(graph, input);
+                }
+            }
+        }
+        for output in outputs.iter().flatten() {
+            if !depends[output.index()] {
+                block.keep(graph, *output);
+            }
+        }
+        block
+    }
+
+    fn keep(&mut self, graph: &Graph, mut id: NodeId) {
+        while let Lowering::View = graph.node(id).op.def().lowering() {
+            id = graph.node(id).inputs[0];
+        }
+        let source = matches!(graph.node(id).op.def().lowering(), Lowering::Source);
+        if source || self.places[id.index()].is_some() {
+            return;
+        }
+        self.places[id.index()] = Some(self.residuals.len());
+        self.residuals.push((id, self.len));
+        self.len += graph.shape(id).len().next_multiple_of(ALIGN);
+    }
+
+    /// The residuals side by side as one vector.
+    fn gather(&self, graph: &mut Graph) -> NodeId {
+        let mut pieces = Vec::with_capacity(self.residuals.len());
+        for &(id, offset) in &self.residuals {
+            let flat = Shape::new(&[graph.shape(id).len()]);
+            pieces.push((offset, graph.reshape(id, &flat)));
+        }
+        if pieces.is_empty() {
+            return graph.full(0.0, &Shape::new(&[0]));
+        }
+        graph.place(0, self.len, &pieces)
+    }
+}
+
+struct Part<'a> {
+    old: &'a Graph,
+    new: Graph,
+    moved: Vec<Option<NodeId>>,
+    block: &'a Block,
+    block_input: NodeId,
+}
+
+impl Part<'_> {
+    /// Copies an instruction that depends on a tangent.
+    fn copy(&mut self, id: NodeId) {
+        let node = self.old.node(id);
+        let inputs = node.inputs.iter().map(|&input| self.import(input)).collect();
+        self.moved[id.index()] = Some(self.new.push(node.op.clone(), inputs));
+    }
+
+    /// The copy of an operand.
+    fn import(&mut self, id: NodeId) -> NodeId {
+        if let Some(new) = self.moved[id.index()] {
+            return new;
+        }
+        let node = self.old.node(id);
+        let new = if let Some(place) = self.block.places[id.index()] {
+            let (_, offset) = self.block.residuals[place];
+            let flat = self.new.slice(self.block_input, 0, offset, node.shape.len());
+            self.new.reshape(flat, &node.shape)
+        } else {
+            let inputs = node.inputs.iter().map(|&input| self.import(input)).collect();
+            self.new.push(node.op.clone(), inputs)
+        };
+        self.moved[id.index()] = Some(new);
+        new
+    }
+}
