@@ -59,7 +59,9 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// A Gauss–Newton product was asked of a function without a marked model output.
-    #[error("a Gauss-Newton product needs `Var::model_output` to mark where the model ends and the loss begins")]
+    #[error(
+        "a Gauss-Newton product needs `Var::model_output` to mark where the model ends and the loss begins"
+    )]
     NoModelOutput,
     /// A result would take more memory than the budget allows.
     #[error("{what} would take {required} bytes, over the budget of {budget}")]

@@ -13,7 +13,6 @@
 //! Start at [`Function`]; [`Var`] is what recorded code computes with, and [`Linearization`] gives
 //! many products at one point.
 
-
 mod error;
 mod execute;
 mod function;

@@ -18,17 +18,7 @@ use crate::kernels::{Lane, Level, MapKernel, MapTable};
 /// assert_eq!(f64::NAME, "f64");
 /// ```
 pub trait Real:
-    Float
-    + NumAssignOps
-    + Sum
-    + Debug
-    + Display
-    + LowerExp
-    + Default
-    + Send
-    + Sync
-    + Lane
-    + 'static
+    Float + NumAssignOps + Sum + Debug + Display + LowerExp + Default + Send + Sync + Lane + 'static
 {
     /// The type's name, `"f32"` or `"f64"`.
     const NAME: &'static str;

@@ -50,7 +50,13 @@ impl Shape {
 
     /// This shape with size 1 on the given axes.
     pub(crate) fn with_ones(&self, axes: &[usize]) -> Self {
-        let size = |axis: usize| if axes.contains(&axis) { 1 } else { self.0[axis] };
+        let size = |axis: usize| {
+            if axes.contains(&axis) {
+                1
+            } else {
+                self.0[axis]
+            }
+        };
         Self((0..self.rank()).map(size).collect())
     }
 
@@ -79,7 +85,11 @@ impl Shape {
         let rank = self.rank().max(other.rank());
         let size = |shape: &Self, axis: usize| {
             let missing = rank - shape.rank();
-            if axis < missing { 1 } else { shape.0[axis - missing] }
+            if axis < missing {
+                1
+            } else {
+                shape.0[axis - missing]
+            }
         };
         let mut dims = Dims::with_capacity(rank);
         for axis in 0..rank {

@@ -1,7 +1,10 @@
 //! Execution: runs a plan's kernel calls over a workspace, inputs and outputs.
 //!
 //! Nothing is allocated, and nothing is decided that planning could decide.
-#![allow(unsafe_code, reason = "hands raw addresses to kernels; the plan keeps them in bounds")]
+#![allow(
+    unsafe_code,
+    reason = "hands raw addresses to kernels; the plan keeps them in bounds"
+)]
 
 mod workspace;
 
@@ -24,7 +27,8 @@ impl<T> Bases<T> {
 
     #[inline(always)]
     fn lane(&self, lane: Lane, start: usize) -> *mut T {
-        self.at(lane.at).wrapping_add(if lane.moves { start } else { 0 })
+        self.at(lane.at)
+            .wrapping_add(if lane.moves { start } else { 0 })
     }
 }
 
@@ -41,7 +45,11 @@ pub(crate) fn run<T: Real>(
 ) {
     assert!(inputs.len() == plan.inputs.len() && outputs.len() == plan.outputs.len());
     for (input, &len) in inputs.iter().zip(&plan.inputs) {
-        assert!(len == 0 || input.len() == len, "an input of {} elements, not {len}", input.len());
+        assert!(
+            len == 0 || input.len() == len,
+            "an input of {} elements, not {len}",
+            input.len()
+        );
     }
     for (output, &len) in outputs.iter().zip(&plan.outputs) {
         assert_eq!(output.len(), len, "length of an output");
@@ -50,10 +58,16 @@ pub(crate) fn run<T: Real>(
     let arena = memory.as_mut_ptr();
     let scratch = arena.wrapping_add(plan.arena);
     let mut bases = Bases(SmallVec::new());
-    bases.0.extend([arena, scratch, plan.constants.as_ptr().cast_mut()]);
+    bases
+        .0
+        .extend([arena, scratch, plan.constants.as_ptr().cast_mut()]);
     debug_assert_eq!(bases.0.len(), usize::from(Space::FIRST_INPUT));
-    bases.0.extend(inputs.iter().map(|input| input.as_ptr().cast_mut()));
-    bases.0.extend(outputs.iter_mut().map(|output| output.as_mut_ptr()));
+    bases
+        .0
+        .extend(inputs.iter().map(|input| input.as_ptr().cast_mut()));
+    bases
+        .0
+        .extend(outputs.iter_mut().map(|output| output.as_mut_ptr()));
     for instr in &plan.instrs {
         // SAFETY: planning kept every address of an instruction inside its space, whose length was
         // checked above (inputs, outputs) or reserved (arena, scratch), it never writes to an input
@@ -87,11 +101,24 @@ unsafe fn map<T: Real>(len: usize, block: usize, steps: &[Step<T>], bases: &Base
             // SAFETY: see `run`; `start + n` stays within `len`.
             unsafe {
                 match step {
-                    Step::Run { kernel, c, dst, a, b, .. } => {
+                    Step::Run {
+                        kernel,
+                        c,
+                        dst,
+                        a,
+                        b,
+                        ..
+                    } => {
                         let (a, b) = (bases.lane(*a, start), bases.lane(*b, start));
                         kernel(n, *c, bases.lane(*dst, start), a, b);
                     }
-                    Step::Gather { to, from, dims, strides, once } => {
+                    Step::Gather {
+                        to,
+                        from,
+                        dims,
+                        strides,
+                        once,
+                    } => {
                         if !once {
                             gather(start, n, dims, strides, bases.at(*from), bases.at(*to));
                         } else if start == 0 {

@@ -21,7 +21,10 @@ impl<T> std::fmt::Debug for Memory<T> {
 
 impl<T: Copy> Memory<T> {
     pub(crate) fn new(len: usize) -> Self {
-        let mut memory = Self { lines: Vec::new(), marker: std::marker::PhantomData };
+        let mut memory = Self {
+            lines: Vec::new(),
+            marker: std::marker::PhantomData,
+        };
         memory.reserve(len);
         memory
     }
@@ -74,7 +77,9 @@ impl<T> std::fmt::Debug for Pool<T> {
 
 impl<T: Copy> Pool<T> {
     pub(crate) fn new() -> Self {
-        Self { idle: Mutex::new(Vec::with_capacity(8)) }
+        Self {
+            idle: Mutex::new(Vec::with_capacity(8)),
+        }
     }
 
     /// Runs `f` with a workspace that nobody else uses meanwhile.

@@ -16,7 +16,9 @@ pub struct HessianOptions {
 
 impl Default for HessianOptions {
     fn default() -> Self {
-        Self { memory_budget: 4 << 30 }
+        Self {
+            memory_budget: 4 << 30,
+        }
     }
 }
 
@@ -60,13 +62,23 @@ impl<T: Real> Function<T> {
         let budget = options.memory_budget;
         let what = format!("a dense Hessian of {n} × {n} numbers");
         if required > budget {
-            return Err(Error::MemoryBudget { what, required, budget });
+            return Err(Error::MemoryBudget {
+                what,
+                required,
+                budget,
+            });
         }
         let count = MAX_BLOCK.min(n);
-        let block_bytes = self.linearized_programs().block_workspace_bytes(Product::Hvp, count);
+        let block_bytes = self
+            .linearized_programs()
+            .block_workspace_bytes(Product::Hvp, count);
         let required = required + block_bytes as u128;
         if required > budget {
-            return Err(Error::MemoryBudget { what, required, budget });
+            return Err(Error::MemoryBudget {
+                what,
+                required,
+                budget,
+            });
         }
         let at = self.linearize(point)?;
         let mut hessian = Array2::zeros((n, n));
@@ -95,6 +107,8 @@ impl<T: Real> Function<T> {
     /// ```
     #[must_use]
     pub fn dense_bytes(n: usize) -> u128 {
-        (n as u128).saturating_mul(n as u128).saturating_mul(size_of::<T>() as u128)
+        (n as u128)
+            .saturating_mul(n as u128)
+            .saturating_mul(size_of::<T>() as u128)
     }
 }

@@ -3,8 +3,8 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
-use super::point::{Inputs, Point, finite, slice_of, slice_of_mut};
 use super::Function;
+use super::point::{Inputs, Point, finite, slice_of, slice_of_mut};
 use crate::error::Error;
 use crate::execute::Memory;
 use crate::real::Real;
@@ -35,7 +35,10 @@ pub struct Residuals<T> {
 
 impl<T: Real> Default for Residuals<T> {
     fn default() -> Self {
-        Self { block: Memory::new(0), len: 0 }
+        Self {
+            block: Memory::new(0),
+            len: 0,
+        }
     }
 }
 
@@ -84,7 +87,14 @@ impl<T: Real> Function<T> {
         let mut gradient = Array1::zeros(self.n_parameters());
         let mut residuals = Residuals::new();
         let value = self.linearize_into(point, &mut residuals, gradient.view_mut())?;
-        Ok(Linearization { function: self, parameters, data: inputs, residuals, value, gradient })
+        Ok(Linearization {
+            function: self,
+            parameters,
+            data: inputs,
+            residuals,
+            value,
+            gradient,
+        })
     }
 
     /// [`Self::linearize`] into memory of the caller: keeps what products read in `residuals`,
@@ -105,7 +115,9 @@ impl<T: Real> Function<T> {
         residuals.len = programs.residual_len;
         let kept = residuals.block.slice_mut(residuals.len);
         let mut value = [T::zero()];
-        programs.primal.run(&inputs, &mut [&mut value, gradient, kept]);
+        programs
+            .primal
+            .run(&inputs, &mut [&mut value, gradient, kept]);
         Ok(value[0])
     }
 
@@ -152,9 +164,15 @@ impl<T: Real> Function<T> {
         let count = v.len().checked_div(from).unwrap_or(0);
         if out.dim() != (count, to) {
             let (expected, found) = (vec![count, to], out.shape().to_vec());
-            return Err(Error::Shape { what: "the stack of products".into(), expected, found });
+            return Err(Error::Shape {
+                what: "the stack of products".into(),
+                expected,
+                found,
+            });
         }
-        let layout = || Error::Layout { what: "the stack of products".into() };
+        let layout = || Error::Layout {
+            what: "the stack of products".into(),
+        };
         let out = out.as_slice_mut().ok_or_else(layout)?;
         self.apply_block(product, &inputs, residuals, v, out);
         Ok(())
@@ -165,7 +183,9 @@ impl<T: Real> Function<T> {
             return Err(Error::NoModelOutput);
         }
         if residuals.len != self.linearized_programs().residual_len {
-            return Err(Error::Empty { what: "the linearization (of another function?)".into() });
+            return Err(Error::Empty {
+                what: "the linearization (of another function?)".into(),
+            });
         }
         Ok(())
     }
@@ -207,9 +227,13 @@ impl<T: Real> Function<T> {
         if from == 0 || to == 0 {
             return out.fill(T::zero());
         }
-        for (v, out) in v.chunks(MAX_BLOCK * from).zip(out.chunks_mut(MAX_BLOCK * to)) {
+        for (v, out) in v
+            .chunks(MAX_BLOCK * from)
+            .zip(out.chunks_mut(MAX_BLOCK * to))
+        {
             let inputs = with_tangent(product, inputs, residuals, v);
-            self.linearized_programs().run_block(product, v.len() / from, &inputs, out);
+            self.linearized_programs()
+                .run_block(product, v.len() / from, &inputs, out);
         }
     }
 }
@@ -223,7 +247,11 @@ fn with_tangent<'v, T: Real>(
 ) -> Inputs<'v, T> {
     let mut inputs = Inputs::from_slice(inputs);
     let empty: &[T] = &[];
-    let (tangent, cotangent) = if product == Product::Vjp { (empty, v) } else { (v, empty) };
+    let (tangent, cotangent) = if product == Product::Vjp {
+        (empty, v)
+    } else {
+        (v, empty)
+    };
     inputs.extend([tangent, cotangent, residuals.block.slice(residuals.len)]);
     inputs
 }
@@ -288,7 +316,8 @@ impl<'a, T: Real> Linearization<'a, T> {
         let (from, to) = self.function.product_lens(product);
         let v = finite(slice_of(&v, from, "the vector")?, "the vector")?;
         let out = slice_of_mut(&mut out, to, "the product")?;
-        self.function.apply(product, &self.data, &self.residuals, v, out);
+        self.function
+            .apply(product, &self.data, &self.residuals, v, out);
         Ok(())
     }
 
@@ -364,11 +393,18 @@ impl<'a, T: Real> Linearization<'a, T> {
         let stack = finite(stack_of(&v, n)?, "the stack of vectors")?;
         if out.dim() != v.dim() {
             let (expected, found) = (v.shape().to_vec(), out.shape().to_vec());
-            return Err(Error::Shape { what: "the stack of products".into(), expected, found });
+            return Err(Error::Shape {
+                what: "the stack of products".into(),
+                expected,
+                found,
+            });
         }
-        let layout = || Error::Layout { what: "the stack of products".into() };
+        let layout = || Error::Layout {
+            what: "the stack of products".into(),
+        };
         let out = out.as_slice_mut().ok_or_else(layout)?;
-        self.function.apply_block(Product::Hvp, &self.data, &self.residuals, stack, out);
+        self.function
+            .apply_block(Product::Hvp, &self.data, &self.residuals, stack, out);
         Ok(())
     }
 
@@ -388,7 +424,12 @@ fn stack_of<'a, T: Real>(v: &'a ArrayView2<'_, T>, n: usize) -> Result<&'a [T], 
     let what = "the stack of vectors";
     if v.ncols() != n {
         let (expected, found) = (vec![v.nrows(), n], v.shape().to_vec());
-        return Err(Error::Shape { what: what.into(), expected, found });
+        return Err(Error::Shape {
+            what: what.into(),
+            expected,
+            found,
+        });
     }
-    v.as_slice().ok_or_else(|| Error::Layout { what: what.into() })
+    v.as_slice()
+        .ok_or_else(|| Error::Layout { what: what.into() })
 }

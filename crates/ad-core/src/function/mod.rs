@@ -69,11 +69,15 @@ pub(crate) struct Compiled<T> {
 
 impl<T: Real> Compiled<T> {
     pub(crate) fn new(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Self {
-        Self { plan: plan::compile(graph, outputs, n_inputs), pool: Pool::new() }
+        Self {
+            plan: plan::compile(graph, outputs, n_inputs),
+            pool: Pool::new(),
+        }
     }
 
     pub(crate) fn run(&self, inputs: &[&[T]], outputs: &mut [&mut [T]]) {
-        self.pool.with(|memory| execute::run(&self.plan, memory, inputs, outputs));
+        self.pool
+            .with(|memory| execute::run(&self.plan, memory, inputs, outputs));
     }
 }
 
@@ -156,7 +160,13 @@ impl<T: Real> Function<T> {
             empty = results.is_empty();
             if empty { x } else { stack(&results) }
         })?;
-        if empty { Err(Error::Empty { what: "the list of results".into() }) } else { Ok(function) }
+        if empty {
+            Err(Error::Empty {
+                what: "the list of results".into(),
+            })
+        } else {
+            Ok(function)
+        }
     }
 
     /// Records a function of `n` parameters and of data arrays of the given shapes, which are not
@@ -186,7 +196,9 @@ impl<T: Real> Function<T> {
         let output = {
             let parameters = recorder.input(0, &[n]);
             let shapes = data_shapes.iter().enumerate();
-            let data: Vec<_> = shapes.map(|(at, dims)| recorder.input(at + 1, dims)).collect();
+            let data: Vec<_> = shapes
+                .map(|(at, dims)| recorder.input(at + 1, dims))
+                .collect();
             f(parameters, &data).id
         };
         let recording = recorder.finish(output)?;
@@ -264,7 +276,8 @@ impl<T: Real> Function<T> {
         let inputs = self.inputs(&point.into(), "a gradient", true)?;
         let gradient = slice_of_mut(&mut gradient, self.n_parameters, "the gradient")?;
         let mut value = [T::zero()];
-        self.gradient_program().run(&inputs, &mut [&mut value, gradient]);
+        self.gradient_program()
+            .run(&inputs, &mut [&mut value, gradient]);
         Ok(value[0])
     }
 
@@ -303,11 +316,15 @@ impl<T: Real> Function<T> {
         v: ArrayView1<'_, T>,
     ) -> Result<(ArrayD<T>, ArrayD<T>), Error> {
         let mut inputs = Inputs::from_slice(&self.inputs(&point.into(), "jvp", false)?);
-        inputs.push(finite(slice_of(&v, self.n_parameters, "the tangent")?, "the tangent")?);
+        inputs.push(finite(
+            slice_of(&v, self.n_parameters, "the tangent")?,
+            "the tangent",
+        )?);
         let (mut out, mut tangent) = (self.output_array(), self.output_array());
         let slices = [&mut out, &mut tangent].map(|a| a.as_slice_mut().expect("contiguous"));
         let [out_slice, tangent_slice] = slices;
-        self.jvp_program().run(&inputs, &mut [out_slice, tangent_slice]);
+        self.jvp_program()
+            .run(&inputs, &mut [out_slice, tangent_slice]);
         Ok((out, tangent))
     }
 
@@ -326,7 +343,10 @@ impl<T: Real> Function<T> {
     ) -> Result<(ArrayD<T>, Array1<T>), Error> {
         let mut inputs = Inputs::from_slice(&self.inputs(&point.into(), "vjp", false)?);
         let len = self.graph.shape(self.output).len();
-        inputs.push(finite(slice_of(&u, len, "the cotangent")?, "the cotangent")?);
+        inputs.push(finite(
+            slice_of(&u, len, "the cotangent")?,
+            "the cotangent",
+        )?);
         let (mut out, mut result) = (self.output_array(), Array1::zeros(self.n_parameters));
         let target = out.as_slice_mut().expect("a new array is contiguous");
         let result_slice = result.as_slice_mut().expect("a new array is contiguous");
@@ -348,7 +368,10 @@ impl<T: Real> Function<T> {
     ) -> Result<T, Error> {
         let inputs = self.inputs(&point.into(), "a Hessian-vector product", true)?;
         let mut inputs = Inputs::from_slice(&inputs);
-        inputs.push(finite(slice_of(&v, self.n_parameters, "the vector")?, "the vector")?);
+        inputs.push(finite(
+            slice_of(&v, self.n_parameters, "the vector")?,
+            "the vector",
+        )?);
         let out = slice_of_mut(&mut out, self.n_parameters, "the product")?;
         let mut value = [T::zero()];
         self.hvp_program().run(&inputs, &mut [&mut value, out]);
@@ -381,7 +404,10 @@ impl<T: Real> Function<T> {
         scalar: bool,
     ) -> Result<Inputs<'p, T>, Error> {
         if scalar && !self.output_shape().is_empty() {
-            return Err(Error::NotScalar { operation, found: self.output_shape().to_vec() });
+            return Err(Error::NotScalar {
+                operation,
+                found: self.output_shape().to_vec(),
+            });
         }
         point.inputs(self.n_parameters, &self.data_shapes)
     }

@@ -31,14 +31,20 @@ pub(crate) type Inputs<'a, T> = SmallVec<[&'a [T]; 8]>;
 impl<'a, T> Point<'a, T> {
     /// Parameters and data arrays, in the order in which the data were recorded.
     pub fn with_data(parameters: impl Into<Self>, data: &'a [ArrayViewD<'a, T>]) -> Self {
-        Self { data, ..parameters.into() }
+        Self {
+            data,
+            ..parameters.into()
+        }
     }
 
     /// States that the data hold no NaN and no infinity, so that calls need not look: for data that
     /// were checked when they were loaded.
     #[must_use]
     pub fn assume_finite_data(self) -> Self {
-        Self { check_data: false, ..self }
+        Self {
+            check_data: false,
+            ..self
+        }
     }
 
     /// The parameters, if they are contiguous.
@@ -52,7 +58,11 @@ impl<'a, T> Point<'a, T> {
 
 impl<'a, T> From<&'a [T]> for Point<'a, T> {
     fn from(parameters: &'a [T]) -> Self {
-        Self { parameters: Parameters::Slice(parameters), data: &[], check_data: true }
+        Self {
+            parameters: Parameters::Slice(parameters),
+            data: &[],
+            check_data: true,
+        }
     }
 }
 
@@ -70,8 +80,14 @@ impl<'a, T> From<&'a Vec<T>> for Point<'a, T> {
 
 impl<'a, T> From<ArrayView1<'a, T>> for Point<'a, T> {
     fn from(parameters: ArrayView1<'a, T>) -> Self {
-        let parameters = parameters.to_slice().map_or(Parameters::Scattered, Parameters::Slice);
-        Self { parameters, data: &[], check_data: true }
+        let parameters = parameters
+            .to_slice()
+            .map_or(Parameters::Scattered, Parameters::Slice);
+        Self {
+            parameters,
+            data: &[],
+            check_data: true,
+        }
     }
 }
 
@@ -89,7 +105,9 @@ impl<'a, T: Real> Point<'a, T> {
         data_shapes: &[Vec<usize>],
     ) -> Result<Inputs<'a, T>, Error> {
         let what = "the parameter vector";
-        let parameters = self.parameters().ok_or_else(|| Error::Layout { what: what.into() })?;
+        let parameters = self
+            .parameters()
+            .ok_or_else(|| Error::Layout { what: what.into() })?;
         check_len(parameters.len(), n_parameters, what)?;
         let mut inputs = Inputs::new();
         inputs.push(finite(parameters, what)?);
@@ -101,9 +119,15 @@ impl<'a, T: Real> Point<'a, T> {
             let what = || format!("data array {at}");
             if array.shape() != expected {
                 let (expected, found) = (expected.clone(), array.shape().to_vec());
-                return Err(Error::Shape { what: what(), expected, found });
+                return Err(Error::Shape {
+                    what: what(),
+                    expected,
+                    found,
+                });
             }
-            let slice = array.to_slice().ok_or_else(|| Error::Layout { what: what() })?;
+            let slice = array
+                .to_slice()
+                .ok_or_else(|| Error::Layout { what: what() })?;
             if self.check_data && !all_finite(slice) {
                 finite(slice, &what())?;
             }
@@ -117,7 +141,11 @@ fn check_len(found: usize, expected: usize, what: &str) -> Result<(), Error> {
     if found == expected {
         return Ok(());
     }
-    Err(Error::Shape { what: what.into(), expected: vec![expected], found: vec![found] })
+    Err(Error::Shape {
+        what: what.into(),
+        expected: vec![expected],
+        found: vec![found],
+    })
 }
 
 /// The elements of a vector of `len`.
@@ -127,7 +155,9 @@ pub(crate) fn slice_of<'a, T>(
     what: &str,
 ) -> Result<&'a [T], Error> {
     check_len(array.len(), len, what)?;
-    array.as_slice().ok_or_else(|| Error::Layout { what: what.into() })
+    array
+        .as_slice()
+        .ok_or_else(|| Error::Layout { what: what.into() })
 }
 
 /// The elements of a vector of `len`, to be written.
@@ -137,7 +167,9 @@ pub(crate) fn slice_of_mut<'a, T>(
     what: &str,
 ) -> Result<&'a mut [T], Error> {
     check_len(array.len(), len, what)?;
-    array.as_slice_mut().ok_or_else(|| Error::Layout { what: what.into() })
+    array
+        .as_slice_mut()
+        .ok_or_else(|| Error::Layout { what: what.into() })
 }
 
 /// Whether there is neither a NaN nor an infinity: x − x is 0 for finite x alone.
@@ -159,9 +191,16 @@ pub(crate) fn finite<'a, T: Real>(values: &'a [T], what: &str) -> Result<&'a [T]
     if all_finite(values) {
         return Ok(values);
     }
-    let index = values.iter().position(|value| !value.is_finite()).unwrap_or(0);
+    let index = values
+        .iter()
+        .position(|value| !value.is_finite())
+        .unwrap_or(0);
     let value = values[index].to_string();
-    Err(Error::NonFinite { what: what.into(), index, value })
+    Err(Error::NonFinite {
+        what: what.into(),
+        index,
+        value,
+    })
 }
 
 #[cfg(test)]

@@ -38,7 +38,13 @@ impl<T: Real> ProductProgram<T> {
     fn new(linear: Option<LinearProgram>, n_inputs: usize, tangent: usize) -> Self {
         let compile = |p: &LinearProgram| Compiled::new(&p.graph, &[p.output], n_inputs);
         let single = linear.as_ref().map(compile);
-        Self { linear, single, blocks: Mutex::default(), n_inputs, tangent }
+        Self {
+            linear,
+            single,
+            blocks: Mutex::default(),
+            n_inputs,
+            tangent,
+        }
     }
 
     fn block(&self, count: usize) -> Option<Arc<Compiled<T>>> {
@@ -55,7 +61,11 @@ impl<T: Real> ProductProgram<T> {
 impl<T: Real> LinearizedPrograms<T> {
     /// Runs a product for one vector.
     pub(crate) fn run(&self, product: Product, inputs: &[&[T]], out: &mut [T]) {
-        match self.products.get(&product).and_then(|program| program.single.as_ref()) {
+        match self
+            .products
+            .get(&product)
+            .and_then(|program| program.single.as_ref())
+        {
             Some(single) => single.run(inputs, &mut [out]),
             None => out.fill(T::zero()),
         }
@@ -63,7 +73,11 @@ impl<T: Real> LinearizedPrograms<T> {
 
     /// Runs a product for a stack of `count` vectors.
     pub(crate) fn run_block(&self, product: Product, count: usize, inputs: &[&[T]], out: &mut [T]) {
-        match self.products.get(&product).and_then(|program| program.block(count)) {
+        match self
+            .products
+            .get(&product)
+            .and_then(|program| program.block(count))
+        {
             Some(block) => block.run(inputs, &mut [out]),
             None => out.fill(T::zero()),
         }
@@ -71,7 +85,10 @@ impl<T: Real> LinearizedPrograms<T> {
 
     /// The bytes of workspace of a product for a stack of `count` vectors.
     pub(crate) fn block_workspace_bytes(&self, product: Product, count: usize) -> usize {
-        let block = self.products.get(&product).and_then(|program| program.block(count));
+        let block = self
+            .products
+            .get(&product)
+            .and_then(|program| program.block(count));
         block.map_or(0, |block| block.plan.workspace_bytes())
     }
 
@@ -91,7 +108,8 @@ impl<T: Real> Function<T> {
     }
 
     pub(super) fn value_program(&self) -> &Compiled<T> {
-        self.value.get_or_init(|| self.compiled(&self.graph, &[self.output], 0))
+        self.value
+            .get_or_init(|| self.compiled(&self.graph, &[self.output], 0))
     }
 
     pub(super) fn gradient_program(&self) -> &Compiled<T> {
@@ -145,7 +163,10 @@ impl<T: Real> Function<T> {
         let v = d.parameter_tangent();
         let u = d.cotangent(model, first_extra + 1);
         let mut primal = vec![self.output];
-        let mut products = vec![(Product::Jvp, d.along(model, v)), (Product::Vjp, d.back(model, u))];
+        let mut products = vec![
+            (Product::Jvp, d.along(model, v)),
+            (Product::Vjp, d.back(model, u)),
+        ];
         if scalar {
             let gradient = d.gradient();
             primal.push(gradient);
@@ -168,11 +189,22 @@ impl<T: Real> Function<T> {
         let residual_len = graph.shape(parts.residuals).len();
         let mut programs = BTreeMap::new();
         for ((product, _), linear) in products.iter().zip(parts.programs) {
-            let input = if *product == Product::Vjp { tangent + 1 } else { tangent };
-            programs.insert(*product, ProductProgram::new(linear, first_extra + 3, input));
+            let input = if *product == Product::Vjp {
+                tangent + 1
+            } else {
+                tangent
+            };
+            programs.insert(
+                *product,
+                ProductProgram::new(linear, first_extra + 3, input),
+            );
         }
         let primal = self.compiled(&graph, &primal_outputs, 0);
-        LinearizedPrograms { primal, residual_len, products: programs }
+        LinearizedPrograms {
+            primal,
+            residual_len,
+            products: programs,
+        }
     }
 
     /// What one run of a program takes, from its plan; nothing is run.
@@ -193,7 +225,12 @@ impl<T: Real> Function<T> {
     pub fn cost(&self, program: Program) -> Result<Cost, Error> {
         let (compiled, residuals) = self.compiled_program(program)?;
         let Some(compiled) = compiled else {
-            let zero = Cost { product_flops: 0, workspace_bytes: 0, residual_bytes: 0, n_instructions: 0 };
+            let zero = Cost {
+                product_flops: 0,
+                workspace_bytes: 0,
+                residual_bytes: 0,
+                n_instructions: 0,
+            };
             return Ok(zero);
         };
         Ok(Cost {
@@ -222,7 +259,10 @@ impl<T: Real> Function<T> {
         let scalar = self.output_shape().is_empty();
         if !scalar && program != Program::Value && program != Program::Linearize {
             let found = self.output_shape().to_vec();
-            return Err(Error::NotScalar { operation: "a derivative program", found });
+            return Err(Error::NotScalar {
+                operation: "a derivative program",
+                found,
+            });
         }
         Ok(match program {
             Program::Value => (Some(self.value_program()), 0),
@@ -254,7 +294,12 @@ impl Derivation {
         let mut graph = function.graph.clone();
         let parameters = graph.input(0, &Shape::new(&[function.n_parameters]));
         let (output, first_extra) = (function.output, function.n_primal_inputs());
-        Self { graph, parameters, output, first_extra }
+        Self {
+            graph,
+            parameters,
+            output,
+            first_extra,
+        }
     }
 
     /// The input that is a tangent of the parameters.

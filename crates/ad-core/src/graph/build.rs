@@ -17,7 +17,11 @@ impl Graph {
             op.def().shape(&op.attr, &shapes)?
         };
         if let Some(simpler) = op.def().simplify(self, &op, &inputs) {
-            debug_assert_eq!(self.shape(simpler), &shape, "simplifying {op:?} kept its shape");
+            debug_assert_eq!(
+                self.shape(simpler),
+                &shape,
+                "simplifying {op:?} kept its shape"
+            );
             return Ok(simpler);
         }
         if let Lowering::Map(map) = op.def().lowering()
@@ -163,7 +167,10 @@ impl Graph {
     }
 
     pub(crate) fn matmul(&mut self, x: NodeId, y: NodeId) -> NodeId {
-        self.push(Op::new(&matmul::MATMUL, Attr::None), Operands::from_slice(&[x, y]))
+        self.push(
+            Op::new(&matmul::MATMUL, Attr::None),
+            Operands::from_slice(&[x, y]),
+        )
     }
 
     /// The sum of terms of one shape. Pieces placed side by side are joined into one placement,

@@ -8,7 +8,13 @@ impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for id in self.ids() {
             let node = self.node(id);
-            write!(f, "%{} {} = {}", id.index(), node.shape, node.op.def().name())?;
+            write!(
+                f,
+                "%{} {} = {}",
+                id.index(),
+                node.shape,
+                node.op.def().name()
+            )?;
             for input in &node.inputs {
                 write!(f, " %{}", input.index())?;
             }

@@ -82,7 +82,10 @@ impl Graph {
 
     /// A graph without instructions that knows the same constant arrays.
     pub(crate) fn without_nodes(&self) -> Self {
-        Self { arrays: self.arrays.clone(), ..Self::default() }
+        Self {
+            arrays: self.arrays.clone(),
+            ..Self::default()
+        }
     }
 
     /// The caller's line that recorded an instruction, if it came from recording.
@@ -118,7 +121,12 @@ impl Graph {
             depends[source.index()] = true;
         }
         for id in self.ids() {
-            if self.node(id).inputs.iter().any(|input| depends[input.index()]) {
+            if self
+                .node(id)
+                .inputs
+                .iter()
+                .any(|input| depends[input.index()])
+            {
                 depends[id.index()] = true;
             }
         }

@@ -12,7 +12,11 @@ pub(crate) struct StridedCopy {
 
 impl StridedCopy {
     pub(crate) fn new(shape: &Shape, from: &[isize], to: &[isize]) -> Self {
-        let mut job = Self { dims: Dims::new(), from: Dims::new(), to: Dims::new() };
+        let mut job = Self {
+            dims: Dims::new(),
+            from: Dims::new(),
+            to: Dims::new(),
+        };
         for (axis, &size) in shape.dims().iter().enumerate() {
             if size == 1 {
                 continue;
@@ -182,7 +186,14 @@ mod tests {
                 let mut parts = vec![-1; 24];
                 for start in (0..24).step_by(block) {
                     let n = block.min(24 - start);
-                    gather(start, n, &dims, &strides, from.as_ptr(), parts.as_mut_ptr().add(start));
+                    gather(
+                        start,
+                        n,
+                        &dims,
+                        &strides,
+                        from.as_ptr(),
+                        parts.as_mut_ptr().add(start),
+                    );
                 }
                 assert_eq!(parts, whole);
             }

@@ -35,8 +35,14 @@ unsafe fn body<T: Real, I: Isa, F: LaneOp>(n: usize, c: T, dst: *mut T, a: *cons
         let mut start = 0;
         while start + CHUNK <= n {
             let x = a.add(start).cast::<[T; CHUNK]>().read();
-            let y = if F::ARITY == 2 { b.add(start).cast::<[T; CHUNK]>().read() } else { x };
-            dst.add(start).cast::<[T; CHUNK]>().write(lanes::<T, I, F>(c, &x, &y));
+            let y = if F::ARITY == 2 {
+                b.add(start).cast::<[T; CHUNK]>().read()
+            } else {
+                x
+            };
+            dst.add(start)
+                .cast::<[T; CHUNK]>()
+                .write(lanes::<T, I, F>(c, &x, &y));
             start += CHUNK;
         }
         let rest = n - start;
@@ -90,7 +96,11 @@ pub struct MapTable {
 
 impl MapTable {
     pub(crate) const fn of<F: LaneOp>() -> Self {
-        Self { f32: pick::<f32, F>, f64: pick::<f64, F>, scalar: F::eval::<f64, Baseline> }
+        Self {
+            f32: pick::<f32, F>,
+            f64: pick::<f64, F>,
+            scalar: F::eval::<f64, Baseline>,
+        }
     }
 
     pub(crate) fn eval(&self, c: f64, a: f64, b: f64) -> f64 {

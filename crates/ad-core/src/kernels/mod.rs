@@ -1,7 +1,10 @@
 //! The loops that do the arithmetic, compiled for each instruction set and chosen once at run time.
 //!
 //! Everything `unsafe` of the crate lives here and in the executor that calls these loops.
-#![allow(unsafe_code, reason = "raw strided loops; each block states what its caller guarantees")]
+#![allow(
+    unsafe_code,
+    reason = "raw strided loops; each block states what its caller guarantees"
+)]
 
 mod copy;
 pub(crate) mod gemm;

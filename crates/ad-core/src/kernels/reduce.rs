@@ -74,14 +74,29 @@ impl<T: Real> ReduceJob<T> {
     ) -> Self {
         let (mut kept, mut reduced) = (Axes::default(), Axes::default());
         for (axis, (&size, &stride)) in shape.dims().iter().zip(strides).enumerate() {
-            if axes.contains(&axis) { &mut reduced } else { &mut kept }.push(size, stride);
+            if axes.contains(&axis) {
+                &mut reduced
+            } else {
+                &mut kept
+            }
+            .push(size, stride);
         }
-        Self { kind, level, kept, reduced, marker: std::marker::PhantomData }
+        Self {
+            kind,
+            level,
+            kept,
+            reduced,
+            marker: std::marker::PhantomData,
+        }
     }
 
     /// Elements of scratch memory that a run needs.
     pub(crate) fn scratch(&self) -> usize {
-        if self.kind == Reduction::LogSumExp { self.reduced.len() } else { 0 }
+        if self.kind == Reduction::LogSumExp {
+            self.reduced.len()
+        } else {
+            0
+        }
     }
 
     /// Whether results lie along the operand's contiguous axis, so that whole rows are combined.
@@ -139,7 +154,13 @@ impl<T: Real> ReduceJob<T> {
 
     /// Combines whole rows of the operand into rows of the result.
     #[inline(always)]
-    unsafe fn rows(&self, from: *const T, to: *mut T, start: T, combine: impl Fn(T, T) -> T + Copy) {
+    unsafe fn rows(
+        &self,
+        from: *const T,
+        to: *mut T,
+        start: T,
+        combine: impl Fn(T, T) -> T + Copy,
+    ) {
         let (width, _) = self.kept.inner();
         for row in 0..self.kept.len() / width {
             // SAFETY: rows of `width` elements, within what the caller vouches for.
@@ -168,7 +189,11 @@ impl<T: Real> ReduceJob<T> {
         combine: impl Fn(T, T) -> T + Copy,
     ) {
         let (width, stride) = self.reduced.inner();
-        let lines = if width == 0 { 0 } else { self.reduced.len() / width };
+        let lines = if width == 0 {
+            0
+        } else {
+            self.reduced.len() / width
+        };
         for at in 0..self.kept.len() {
             let mut total = start;
             for line in 0..lines {
@@ -260,7 +285,13 @@ unsafe fn fold<T: Real>(
 
 impl<T> fmt::Display for ReduceJob<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {} × {} elements", self.kind, self.kept.len(), self.reduced.len())
+        write!(
+            f,
+            "{:?} {} × {} elements",
+            self.kind,
+            self.kept.len(),
+            self.reduced.len()
+        )
     }
 }
 
@@ -281,7 +312,16 @@ mod tests {
     #[test]
     fn sums_of_whole_numbers_are_exact_along_any_axes() {
         let data: Vec<f64> = (0..210).map(f64::from).collect();
-        for axes in [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 2], &[0, 1, 2], &[]] {
+        for axes in [
+            &[0][..],
+            &[1],
+            &[2],
+            &[0, 1],
+            &[1, 2],
+            &[0, 2],
+            &[0, 1, 2],
+            &[],
+        ] {
             let dims = [5, 6, 7];
             let out = run(Reduction::Sum, &dims, axes, &data);
             let mut expected = vec![0.0; out.len()];
@@ -298,7 +338,12 @@ mod tests {
     #[test]
     fn log_sum_exp_neither_overflows_nor_loses_infinities() {
         let inf = f64::INFINITY;
-        let out = run(Reduction::LogSumExp, &[3, 2], &[1], &[1000.0, 1000.0, -inf, -inf, inf, 0.0]);
+        let out = run(
+            Reduction::LogSumExp,
+            &[3, 2],
+            &[1],
+            &[1000.0, 1000.0, -inf, -inf, inf, 0.0],
+        );
         assert!((out[0] - 1000.0 - 2.0_f64.ln()).abs() <= 1000.0 * f64::EPSILON);
         assert_eq!(out[1..], [-inf, inf]);
     }
@@ -306,6 +351,9 @@ mod tests {
     #[test]
     fn a_maximum_with_nan_is_nan() {
         assert!(run(Reduction::Max, &[3], &[0], &[1.0, f64::NAN, 2.0])[0].is_nan());
-        assert_eq!(run(Reduction::Max, &[2, 2], &[0], &[1.0, 5.0, 3.0, 4.0]), [3.0, 5.0]);
+        assert_eq!(
+            run(Reduction::Max, &[2, 2], &[0], &[1.0, 5.0, 3.0, 4.0]),
+            [3.0, 5.0]
+        );
     }
 }

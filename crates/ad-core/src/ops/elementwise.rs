@@ -64,7 +64,11 @@ impl Primitive for Elementwise {
     }
 
     fn rule(&self) -> Rule {
-        if self.partial.is_some() { Rule::Elementwise } else { Rule::Constant }
+        if self.partial.is_some() {
+            Rule::Elementwise
+        } else {
+            Rule::Constant
+        }
     }
 
     fn lowering(&self) -> Lowering {
@@ -84,7 +88,9 @@ impl Primitive for Elementwise {
 
     fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
         let operands = call.inputs.iter().zip(call.batched);
-        let inputs = operands.map(|(&id, &has)| stretch(graph, id, has, call.count)).collect();
+        let inputs = operands
+            .map(|(&id, &has)| stretch(graph, id, has, call.count))
+            .collect();
         graph.push(call.op.clone(), inputs)
     }
 }
@@ -301,7 +307,9 @@ fn simplify_scale(graph: &mut Graph, c: f64, inputs: &[NodeId]) -> Option<NodeId
     }
     let node = graph.node(x);
     let (factor, inner) = (node.op.attr.as_float(), node.inputs.first().copied());
-    node.op.is(&SCALE).then(|| graph.scale(c * factor, inner.expect("scale has an operand")))
+    node.op
+        .is(&SCALE)
+        .then(|| graph.scale(c * factor, inner.expect("scale has an operand")))
 }
 
 fn simplify_offset(_graph: &mut Graph, c: f64, inputs: &[NodeId]) -> Option<NodeId> {

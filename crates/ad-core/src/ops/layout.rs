@@ -8,8 +8,14 @@ use crate::shape::{Dims, Shape};
 
 /// Every layout primitive.
 #[cfg(test)]
-pub(crate) static LAYOUT: &[&dyn Primitive] =
-    &[&RESHAPE, &PERMUTE, &SLICE, &BROADCAST, &PLACE, &STOP_GRADIENT];
+pub(crate) static LAYOUT: &[&dyn Primitive] = &[
+    &RESHAPE,
+    &PERMUTE,
+    &SLICE,
+    &BROADCAST,
+    &PLACE,
+    &STOP_GRADIENT,
+];
 
 /// The same elements in row-major order under another shape, which is the attribute.
 #[derive(Debug)]
@@ -26,7 +32,12 @@ impl Primitive for Reshape {
         if shape.len() == inputs[0].len() {
             return Ok(shape);
         }
-        Err(format!("{} has {} elements, {shape} has {}", inputs[0], inputs[0].len(), shape.len()))
+        Err(format!(
+            "{} has {} elements, {shape} has {}",
+            inputs[0],
+            inputs[0].len(),
+            shape.len()
+        ))
     }
 
     fn rule(&self) -> Rule {
@@ -79,7 +90,10 @@ impl Primitive for Permute {
         let mut sorted = Dims::from_slice(axes);
         sorted.sort_unstable();
         if sorted.iter().copied().ne(0..inputs[0].rank()) {
-            return Err(format!("axes {axes:?} of an operand of the shape {}", inputs[0]));
+            return Err(format!(
+                "axes {axes:?} of an operand of the shape {}",
+                inputs[0]
+            ));
         }
         let dims: Dims = axes.iter().map(|&axis| inputs[0].dims()[axis]).collect();
         Ok(Shape::new(&dims))
@@ -124,8 +138,16 @@ impl Primitive for Permute {
     }
 
     fn view(&self, attr: &Attr, input: &View, shape: &Shape) -> Option<View> {
-        let strides = attr.as_ints().iter().map(|&axis| input.strides[axis]).collect();
-        Some(View { shape: shape.clone(), strides, ..*input })
+        let strides = attr
+            .as_ints()
+            .iter()
+            .map(|&axis| input.strides[axis])
+            .collect();
+        Some(View {
+            shape: shape.clone(),
+            strides,
+            ..*input
+        })
     }
 }
 
@@ -140,13 +162,18 @@ impl Primitive for Slice {
     }
 
     fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
-        let [axis, start, len] = attr.as_ints() else { unreachable!("a slice has three numbers") };
+        let [axis, start, len] = attr.as_ints() else {
+            unreachable!("a slice has three numbers")
+        };
         let mut dims = Dims::from_slice(inputs[0].dims());
         match dims.get_mut(*axis) {
             Some(size) if start + len <= *size => *size = *len,
             _ => {
                 let range = *start..start + len;
-                return Err(format!("range {range:?} of axis {axis} of the shape {}", inputs[0]));
+                return Err(format!(
+                    "range {range:?} of axis {axis} of the shape {}",
+                    inputs[0]
+                ));
             }
         }
         Ok(Shape::new(&dims))
@@ -161,7 +188,9 @@ impl Primitive for Slice {
     }
 
     fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
-        let [axis, _, len] = op.attr.as_ints() else { unreachable!("a slice has three numbers") };
+        let [axis, _, len] = op.attr.as_ints() else {
+            unreachable!("a slice has three numbers")
+        };
         (graph.shape(inputs[0]).dims()[*axis] == *len).then(|| inputs[0])
     }
 
@@ -181,7 +210,12 @@ impl Primitive for Slice {
     fn view(&self, attr: &Attr, input: &View, shape: &Shape) -> Option<View> {
         let (axis, start) = (attr.as_ints()[0], attr.as_ints()[1]);
         let offset = input.offset + start * input.strides[axis].unsigned_abs();
-        Some(View { offset, shape: shape.clone(), strides: input.strides.clone(), ..*input })
+        Some(View {
+            offset,
+            shape: shape.clone(),
+            strides: input.strides.clone(),
+            ..*input
+        })
     }
 }
 
@@ -198,7 +232,11 @@ impl Primitive for Broadcast {
     fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
         let (from, to) = (inputs[0].dims(), attr.as_ints());
         let fits = from.len() == to.len() && from.iter().zip(to).all(|(f, t)| f == t || *f == 1);
-        if fits { Ok(Shape::new(to)) } else { Err(format!("shape {} to {to:?}", inputs[0])) }
+        if fits {
+            Ok(Shape::new(to))
+        } else {
+            Err(format!("shape {} to {to:?}", inputs[0]))
+        }
     }
 
     fn rule(&self) -> Rule {
@@ -237,10 +275,18 @@ impl Primitive for Broadcast {
 
     fn view(&self, _attr: &Attr, input: &View, shape: &Shape) -> Option<View> {
         let stride = |axis: usize| {
-            if input.shape.dims()[axis] == shape.dims()[axis] { input.strides[axis] } else { 0 }
+            if input.shape.dims()[axis] == shape.dims()[axis] {
+                input.strides[axis]
+            } else {
+                0
+            }
         };
         let strides = (0..shape.rank()).map(stride).collect();
-        Some(View { shape: shape.clone(), strides, ..*input })
+        Some(View {
+            shape: shape.clone(),
+            strides,
+            ..*input
+        })
     }
 }
 
@@ -271,12 +317,16 @@ impl Primitive for Place {
         for (input, &offset) in inputs.iter().zip(offsets) {
             let mut like = Dims::from_slice(input.dims());
             if like.len() != dims.len() || offset < end {
-                return Err(format!("operands of the shapes {inputs:?} along axis {axis}"));
+                return Err(format!(
+                    "operands of the shapes {inputs:?} along axis {axis}"
+                ));
             }
             end = offset + like[axis];
             like[axis] = dims[axis];
             if like != dims || end > size {
-                return Err(format!("operands of the shapes {inputs:?} along axis {axis}"));
+                return Err(format!(
+                    "operands of the shapes {inputs:?} along axis {axis}"
+                ));
             }
         }
         dims[axis] = size;
@@ -304,8 +354,11 @@ impl Primitive for Place {
         tangents: &[Option<NodeId>],
     ) -> NodeId {
         let (axis, size, offsets) = placement(&site.op.attr);
-        let pieces: Vec<_> =
-            offsets.iter().zip(tangents).filter_map(|(&at, piece)| Some((at, (*piece)?))).collect();
+        let pieces: Vec<_> = offsets
+            .iter()
+            .zip(tangents)
+            .filter_map(|(&at, piece)| Some((at, (*piece)?)))
+            .collect();
         graph.place(axis, size, &pieces)
     }
 
@@ -340,12 +393,17 @@ pub(crate) fn join_placements(graph: &mut Graph, terms: &[NodeId]) -> (Vec<NodeI
     for &term in &placed {
         let node = graph.node(term);
         let (axis, _, offsets) = placement(&node.op.attr);
-        pieces.extend(node.inputs.iter().zip(offsets).map(|(&id, &offset)| {
-            (axis, offset, offset + graph.shape(id).dims()[axis], id)
-        }));
+        pieces.extend(
+            node.inputs
+                .iter()
+                .zip(offsets)
+                .map(|(&id, &offset)| (axis, offset, offset + graph.shape(id).dims()[axis], id)),
+        );
     }
     pieces.sort_by_key(|piece| (piece.0, piece.1));
-    let disjoint = pieces.windows(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].2 <= pair[1].1);
+    let disjoint = pieces
+        .windows(2)
+        .all(|pair| pair[0].0 == pair[1].0 && pair[0].2 <= pair[1].1);
     if placed.len() < 2 || !disjoint {
         return (placed, rest);
     }

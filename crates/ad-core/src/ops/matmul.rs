@@ -20,7 +20,10 @@ impl Primitive for MatMul {
         match (a, b) {
             ([m, k], [l, n]) if k == l => Ok(Shape::new(&[*m, *n])),
             ([s, m, k], [t, l, n]) if k == l && s == t => Ok(Shape::new(&[*s, *m, *n])),
-            _ => Err(format!("operands of the shapes {} and {}", inputs[0], inputs[1])),
+            _ => Err(format!(
+                "operands of the shapes {} and {}",
+                inputs[0], inputs[1]
+            )),
         }
     }
 
@@ -41,7 +44,11 @@ impl Primitive for MatMul {
         cotangent: NodeId,
     ) -> NodeId {
         let other = graph.transposed(site.inputs[1 - which]);
-        if which == 0 { graph.matmul(cotangent, other) } else { graph.matmul(other, cotangent) }
+        if which == 0 {
+            graph.matmul(cotangent, other)
+        } else {
+            graph.matmul(other, cotangent)
+        }
     }
 
     /// A stack on the left of one matrix is one tall product; otherwise the matrices are

@@ -70,7 +70,10 @@ pub(crate) struct Op {
 
 impl Op {
     pub(crate) fn new(def: &'static dyn Primitive, attr: Attr) -> Self {
-        Self { def: Def(def), attr }
+        Self {
+            def: Def(def),
+            attr,
+        }
     }
 
     pub(crate) fn def(&self) -> &'static dyn Primitive {

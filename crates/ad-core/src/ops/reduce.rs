@@ -20,15 +20,25 @@ fn reduced_shape(attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
     let axes = attr.as_ints();
     let ascending = axes.windows(2).all(|pair| pair[0] < pair[1]);
     if !ascending || axes.last().is_some_and(|&axis| axis >= inputs[0].rank()) {
-        return Err(format!("axes {axes:?} of an operand of the shape {}", inputs[0]));
+        return Err(format!(
+            "axes {axes:?} of an operand of the shape {}",
+            inputs[0]
+        ));
     }
     Ok(inputs[0].without(axes))
 }
 
 /// Reductions of nothing that have no value, such as the maximum, are refused.
 fn nonempty_shape(attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
-    if attr.as_ints().iter().any(|&axis| inputs[0].dims().get(axis) == Some(&0)) {
-        return Err(format!("no element along the axes of the shape {}", inputs[0]));
+    if attr
+        .as_ints()
+        .iter()
+        .any(|&axis| inputs[0].dims().get(axis) == Some(&0))
+    {
+        return Err(format!(
+            "no element along the axes of the shape {}",
+            inputs[0]
+        ));
     }
     reduced_shape(attr, inputs)
 }
@@ -84,7 +94,11 @@ impl Primitive for Sum {
         if node.op.is(&layout::BROADCAST) {
             let small = graph.shape(node.inputs[0]).clone();
             let repeated = |&&axis: &&usize| small.dims()[axis] != shape.dims()[axis];
-            let times: usize = axes.iter().filter(repeated).map(|&axis| shape.dims()[axis]).product();
+            let times: usize = axes
+                .iter()
+                .filter(repeated)
+                .map(|&axis| shape.dims()[axis])
+                .product();
             if axes.iter().any(|axis| repeated(&axis)) {
                 let inner = graph.sum(node.inputs[0], axes);
                 let kept = graph.broadcast(inner, &shape.without(axes));

@@ -41,7 +41,10 @@ pub(crate) fn compile<T: Real>(graph: &Graph, outputs: &[NodeId], n_inputs: usiz
         emitter.plan.instrs.push(instr);
     }
     for (at, from) in std::mem::take(&mut emitter.schedule.output_copies) {
-        let to = Loc { space: emitter.output_space(at), offset: 0 };
+        let to = Loc {
+            space: emitter.output_space(at),
+            offset: 0,
+        };
         let job = StridedCopy::to_row_major(&from.shape, &from.strides);
         let from = emitter.loc(&from);
         emitter.plan.instrs.push(Instr::Copy { job, from, to });
@@ -72,7 +75,10 @@ impl<T: Real> Emitter<'_, T> {
             match self.schedule.homes[id.index()] {
                 None => return (Ok(id), offset),
                 Some(Home::Output(at)) => return (Err(at), offset),
-                Some(Home::Inside { parent, offset: inside }) => {
+                Some(Home::Inside {
+                    parent,
+                    offset: inside,
+                }) => {
                     offset += inside;
                     id = parent;
                 }
@@ -87,7 +93,13 @@ impl<T: Real> Emitter<'_, T> {
             let source = matches!(self.graph.node(id).op.def().lowering(), Lowering::Source);
             if let (Ok(buffer), false) = (self.top(id).0, source) {
                 let len = self.graph.shape(buffer).len();
-                let new = Interval { buffer, len, first: at, last: at, takes_over: None };
+                let new = Interval {
+                    buffer,
+                    len,
+                    first: at,
+                    last: at,
+                    takes_over: None,
+                };
                 lives[buffer.index()].get_or_insert(new).last = at;
             }
         };
@@ -106,7 +118,9 @@ impl<T: Real> Emitter<'_, T> {
     /// Every buffer that a kernel call reads or writes.
     fn touched(&self, work: &Work, touch: &mut dyn FnMut(NodeId)) {
         match work {
-            Work::Map { members, stores, .. } => {
+            Work::Map {
+                members, stores, ..
+            } => {
                 for (_, view) in self.chain_reads(members) {
                     touch(view.base);
                 }
@@ -135,7 +149,12 @@ impl<T: Real> Emitter<'_, T> {
 
     /// Lets a chain write over an operand that nothing reads any more.
     fn take_over(&self, work: &Work, at: usize, lives: &mut [Option<Interval>]) {
-        let Work::Map { members, stores, .. } = work else { return };
+        let Work::Map {
+            members, stores, ..
+        } = work
+        else {
+            return;
+        };
         let reads = self.chain_reads(members);
         let mut taken: Vec<NodeId> = Vec::new();
         for &store in stores {
@@ -144,11 +163,15 @@ impl<T: Real> Emitter<'_, T> {
                 continue;
             }
             let whole_until = |buffer: NodeId| {
-                reads.iter().filter(|(_, view)| self.top(view.base).0 == Ok(buffer)).all(
-                    |&(member, view)| {
-                        member <= store && view.is_contiguous() && view.base == buffer && view.offset == 0
-                    },
-                )
+                reads
+                    .iter()
+                    .filter(|(_, view)| self.top(view.base).0 == Ok(buffer))
+                    .all(|&(member, view)| {
+                        member <= store
+                            && view.is_contiguous()
+                            && view.base == buffer
+                            && view.offset == 0
+                    })
             };
             let dying = reads.iter().map(|(_, view)| view.base).find(|&buffer| {
                 lives[buffer.index()].is_some_and(|life| life.last == at && life.first < at)
@@ -169,17 +192,29 @@ impl<T: Real> Emitter<'_, T> {
             self.plan.inputs[position] = node.shape.len();
             let space = usize::from(Space::FIRST_INPUT) + position;
             let space = u16::try_from(space).expect("fewer than 2¹⁶ inputs and outputs");
-            return Loc { space: Space(space), offset: 0 };
+            return Loc {
+                space: Space(space),
+                offset: 0,
+            };
         }
         if matches!(node.op.def().lowering(), Lowering::Source) {
-            return Loc { space: Space::CONSTANTS, offset: self.constant(id) };
+            return Loc {
+                space: Space::CONSTANTS,
+                offset: self.constant(id),
+            };
         }
         match self.top(id) {
             (Ok(buffer), offset) => {
                 let at = self.offsets[buffer.index()].expect("every buffer in use has memory");
-                Loc { space: Space::ARENA, offset: at + offset }
+                Loc {
+                    space: Space::ARENA,
+                    offset: at + offset,
+                }
             }
-            (Err(output), offset) => Loc { space: self.output_space(output), offset },
+            (Err(output), offset) => Loc {
+                space: self.output_space(output),
+                offset,
+            },
         }
     }
 
@@ -193,7 +228,9 @@ impl<T: Real> Emitter<'_, T> {
             self.plan.constants.push(T::of(op.attr.as_float()));
         } else {
             let values = self.graph.array(op.attr.as_ints()[0]);
-            self.plan.constants.extend(values.iter().map(|&value| T::of(value)));
+            self.plan
+                .constants
+                .extend(values.iter().map(|&value| T::of(value)));
         }
         self.constants[id.index()] = Some(at);
         at
@@ -201,25 +238,53 @@ impl<T: Real> Emitter<'_, T> {
 
     fn loc(&mut self, view: &View) -> Loc {
         let base = self.base_loc(view.base);
-        Loc { offset: base.offset + view.offset, ..base }
+        Loc {
+            offset: base.offset + view.offset,
+            ..base
+        }
     }
 
     fn emit(&mut self, work: &Work) -> Instr<T> {
         match work {
-            Work::Map { shape, members, stores } => self.emit_chain(shape.len(), members, stores),
-            Work::MatMul { out, a, b, accumulate } => self.emit_product(*out, a, b, *accumulate),
-            Work::Reduce { out, input, axes, kind } => {
+            Work::Map {
+                shape,
+                members,
+                stores,
+            } => self.emit_chain(shape.len(), members, stores),
+            Work::MatMul {
+                out,
+                a,
+                b,
+                accumulate,
+            } => self.emit_product(*out, a, b, *accumulate),
+            Work::Reduce {
+                out,
+                input,
+                axes,
+                kind,
+            } => {
                 let job = ReduceJob::new(*kind, self.level, &input.shape, &input.strides, axes);
                 self.plan.scratch = self.plan.scratch.max(job.scratch());
-                Instr::Reduce { job, from: self.loc(input), to: self.base_loc(*out) }
+                Instr::Reduce {
+                    job,
+                    from: self.loc(input),
+                    to: self.base_loc(*out),
+                }
             }
             Work::Copy { to, from } => {
                 let job = StridedCopy::new(&to.shape, &from.strides, &to.strides);
-                Instr::Copy { job, from: self.loc(from), to: self.loc(to) }
+                Instr::Copy {
+                    job,
+                    from: self.loc(from),
+                    to: self.loc(to),
+                }
             }
             Work::Zero { to } => {
                 let job = StridedCopy::new(&to.shape, &to.strides, &to.strides);
-                Instr::Zero { job, to: self.loc(to) }
+                Instr::Zero {
+                    job,
+                    to: self.loc(to),
+                }
             }
         }
     }
@@ -250,12 +315,21 @@ impl<T: Real> Emitter<'_, T> {
             shape.batch = 1;
         }
         self.plan.scratch = self.plan.scratch.max(gemm_scratch::<T>(&shape));
-        Instr::MatMul { shape, a: self.loc(a), b: self.loc(b), c: self.base_loc(out) }
+        Instr::MatMul {
+            shape,
+            a: self.loc(a),
+            b: self.loc(b),
+            c: self.base_loc(out),
+        }
     }
 
     fn emit_chain(&mut self, len: usize, members: &[NodeId], stores: &[NodeId]) -> Instr<T> {
         let block = len.clamp(1, BLOCK);
-        let mut chain = Chain { steps: Vec::new(), registers: Registers::new(block), lanes: Vec::new() };
+        let mut chain = Chain {
+            steps: Vec::new(),
+            registers: Registers::new(block),
+            lanes: Vec::new(),
+        };
         let mut last_read = vec![0; members.len()];
         for (at, &member) in members.iter().enumerate() {
             for input in &self.graph.node(member).inputs {
@@ -265,10 +339,20 @@ impl<T: Real> Emitter<'_, T> {
             }
         }
         for (at, &member) in members.iter().enumerate() {
-            self.emit_member(&mut chain, members, &last_read, at, stores.contains(&member));
+            self.emit_member(
+                &mut chain,
+                members,
+                &last_read,
+                at,
+                stores.contains(&member),
+            );
         }
         self.plan.scratch = self.plan.scratch.max(chain.registers.count * block);
-        Instr::Map { len, block, steps: chain.steps }
+        Instr::Map {
+            len,
+            block,
+            steps: chain.steps,
+        }
     }
 
     fn emit_member(
@@ -303,9 +387,15 @@ impl<T: Real> Emitter<'_, T> {
             chain.registers.release(register);
         }
         let dst = if stored {
-            Lane { at: self.base_loc(members[at]), moves: true }
+            Lane {
+                at: self.base_loc(members[at]),
+                moves: true,
+            }
         } else {
-            Lane { at: chain.registers.take(), moves: false }
+            Lane {
+                at: chain.registers.take(),
+                moves: false,
+            }
         };
         chain.lanes.push(dst);
         chain.steps.push(Step::Run {
@@ -314,7 +404,9 @@ impl<T: Real> Emitter<'_, T> {
             c: T::of(node.op.attr.as_float()),
             dst,
             a: lanes[0],
-            b: *lanes.last().expect("an elementwise instruction has an operand"),
+            b: *lanes
+                .last()
+                .expect("an elementwise instruction has an operand"),
         });
     }
 
@@ -325,14 +417,32 @@ impl<T: Real> Emitter<'_, T> {
         let view = view.expect("the scheduler brought it to memory");
         let from = self.loc(&view);
         if view.is_contiguous() {
-            return (Lane { at: from, moves: true }, None);
+            return (
+                Lane {
+                    at: from,
+                    moves: true,
+                },
+                None,
+            );
         }
         let (dims, strides) = view.merged();
         let once = strides.iter().all(|&stride| stride == 0);
         let to = chain.registers.take();
         let (dims, strides) = (dims.to_vec(), strides.to_vec());
-        chain.steps.push(Step::Gather { to, from, dims, strides, once });
-        (Lane { at: to, moves: false }, (!once).then_some(to))
+        chain.steps.push(Step::Gather {
+            to,
+            from,
+            dims,
+            strides,
+            once,
+        });
+        (
+            Lane {
+                at: to,
+                moves: false,
+            },
+            (!once).then_some(to),
+        )
     }
 }
 
@@ -352,7 +462,11 @@ struct Registers {
 
 impl Registers {
     fn new(block: usize) -> Self {
-        Self { block, count: 0, free: Vec::new() }
+        Self {
+            block,
+            count: 0,
+            free: Vec::new(),
+        }
     }
 
     fn take(&mut self) -> Loc {
@@ -360,7 +474,10 @@ impl Registers {
             self.count += 1;
             self.count - 1
         });
-        Loc { space: Space::SCRATCH, offset: register * self.block }
+        Loc {
+            space: Space::SCRATCH,
+            offset: register * self.block,
+        }
     }
 
     fn release(&mut self, register: Loc) {

@@ -21,8 +21,16 @@ impl<T> fmt::Display for Plan<T> {
                 }
                 Instr::MatMul { shape: s, .. } => {
                     let how = if s.accumulate { "+=" } else { "=" };
-                    let stack = if s.batch > 1 { format!("{} × ", s.batch) } else { String::new() };
-                    writeln!(f, "matmul  C {how} {stack}[{}, {}]·[{}, {}]", s.m, s.k, s.k, s.n)?;
+                    let stack = if s.batch > 1 {
+                        format!("{} × ", s.batch)
+                    } else {
+                        String::new()
+                    };
+                    writeln!(
+                        f,
+                        "matmul  C {how} {stack}[{}, {}]·[{}, {}]",
+                        s.m, s.k, s.k, s.n
+                    )?;
                 }
                 Instr::Reduce { job, .. } => writeln!(f, "reduce  {job}")?,
                 Instr::Copy { job, .. } => writeln!(f, "copy    {} elements", job.len())?,

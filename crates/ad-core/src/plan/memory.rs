@@ -49,7 +49,10 @@ pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, align: usize) -> La
         offsets[interval.buffer.index()] = Some(offset);
         ends.push((interval.last, offset, len));
     }
-    Layout { offsets, len: free.end }
+    Layout {
+        offsets,
+        len: free.end,
+    }
 }
 
 /// Free pieces of the arena, in order and merged with their neighbours.
@@ -64,7 +67,11 @@ impl FreeList {
         if len == 0 {
             return 0;
         }
-        let fitting = self.pieces.iter().enumerate().filter(|(_, piece)| piece.1 >= len);
+        let fitting = self
+            .pieces
+            .iter()
+            .enumerate()
+            .filter(|(_, piece)| piece.1 >= len);
         if let Some((at, &(offset, size))) = fitting.min_by_key(|(_, piece)| piece.1) {
             if size == len {
                 self.pieces.remove(at);
@@ -108,12 +115,22 @@ mod tests {
     use proptest::prelude::*;
 
     fn interval(buffer: usize, len: usize, first: usize, last: usize) -> Interval {
-        Interval { buffer: NodeId::from_index(buffer), len, first, last, takes_over: None }
+        Interval {
+            buffer: NodeId::from_index(buffer),
+            len,
+            first,
+            last,
+            takes_over: None,
+        }
     }
 
     #[test]
     fn buffers_with_separate_lives_share_memory() {
-        let intervals = [interval(0, 16, 0, 1), interval(1, 16, 1, 2), interval(2, 16, 2, 3)];
+        let intervals = [
+            interval(0, 16, 0, 1),
+            interval(1, 16, 1, 2),
+            interval(2, 16, 2, 3),
+        ];
         let layout = assign(&intervals, 3, 8);
         assert_eq!(layout.len, 32);
         assert_eq!(layout.offsets[0], layout.offsets[2]);

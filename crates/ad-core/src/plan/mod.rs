@@ -53,20 +53,53 @@ pub(crate) struct Lane {
 #[derive(Clone, Debug)]
 pub(crate) enum Step<T> {
     /// dst = f(c; a, b) on a block.
-    Run { kernel: MapKernel<T>, name: &'static str, c: T, dst: Lane, a: Lane, b: Lane },
+    Run {
+        kernel: MapKernel<T>,
+        name: &'static str,
+        c: T,
+        dst: Lane,
+        a: Lane,
+        b: Lane,
+    },
     /// Fills a block from strided memory; `once` if every block is the same.
-    Gather { to: Loc, from: Loc, dims: Vec<usize>, strides: Vec<isize>, once: bool },
+    Gather {
+        to: Loc,
+        from: Loc,
+        dims: Vec<usize>,
+        strides: Vec<isize>,
+        once: bool,
+    },
 }
 
 /// A kernel call with resolved addresses.
 #[derive(Clone, Debug)]
 pub(crate) enum Instr<T> {
     /// A fused elementwise chain over `len` elements, `block` at a time.
-    Map { len: usize, block: usize, steps: Vec<Step<T>> },
-    MatMul { shape: GemmShape, a: Loc, b: Loc, c: Loc },
-    Reduce { job: ReduceJob<T>, from: Loc, to: Loc },
-    Copy { job: StridedCopy, from: Loc, to: Loc },
-    Zero { job: StridedCopy, to: Loc },
+    Map {
+        len: usize,
+        block: usize,
+        steps: Vec<Step<T>>,
+    },
+    MatMul {
+        shape: GemmShape,
+        a: Loc,
+        b: Loc,
+        c: Loc,
+    },
+    Reduce {
+        job: ReduceJob<T>,
+        from: Loc,
+        to: Loc,
+    },
+    Copy {
+        job: StridedCopy,
+        from: Loc,
+        to: Loc,
+    },
+    Zero {
+        job: StridedCopy,
+        to: Loc,
+    },
 }
 
 /// A program ready to run, for one scalar type on this processor.

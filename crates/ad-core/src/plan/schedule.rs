@@ -14,13 +14,32 @@ use super::view::View;
 #[derive(Debug)]
 pub(crate) enum Work {
     /// A fused chain: members in order of execution, and those of them that go to memory.
-    Map { shape: Shape, members: Vec<NodeId>, stores: Vec<NodeId> },
+    Map {
+        shape: Shape,
+        members: Vec<NodeId>,
+        stores: Vec<NodeId>,
+    },
     /// out (+)= a·b
-    MatMul { out: NodeId, a: View, b: View, accumulate: bool },
-    Reduce { out: NodeId, input: View, axes: Dims, kind: Reduction },
-    Copy { to: View, from: View },
+    MatMul {
+        out: NodeId,
+        a: View,
+        b: View,
+        accumulate: bool,
+    },
+    Reduce {
+        out: NodeId,
+        input: View,
+        axes: Dims,
+        kind: Reduction,
+    },
+    Copy {
+        to: View,
+        from: View,
+    },
     /// Zeros in the elements `from..to` along the axis of a placement.
-    Zero { to: View },
+    Zero {
+        to: View,
+    },
 }
 
 /// Where a buffer lives if not in memory of its own: inside another one, or in an output.
@@ -62,8 +81,10 @@ pub(crate) fn schedule(graph: &Graph, outputs: &[NodeId]) -> Schedule {
     for id in graph.ids().filter(|id| needed[id.index()]) {
         scheduler.visit(id, is_output[id.index()]);
     }
-    let output_copies =
-        copied_outputs.into_iter().map(|at| (at, scheduler.operand(outputs[at]))).collect();
+    let output_copies = copied_outputs
+        .into_iter()
+        .map(|at| (at, scheduler.operand(outputs[at])))
+        .collect();
     Schedule {
         works: scheduler.works,
         homes: scheduler.homes,
@@ -106,7 +127,11 @@ impl Scheduler<'_> {
                 .map(|&input| {
                     let product = matches!(self.lowering(input), Lowering::MatMul);
                     let only_here = uses[input.index()] == 1;
-                    let terms = if product { Some(vec![input]) } else { self.sums[input.index()].clone() };
+                    let terms = if product {
+                        Some(vec![input])
+                    } else {
+                        self.sums[input.index()].clone()
+                    };
                     terms.filter(|_| only_here)
                 })
                 .collect::<Option<Vec<_>>>()
@@ -169,7 +194,10 @@ impl Scheduler<'_> {
                         && self.homes[base.index()].is_none()
                         && target.is_contiguous()
                     {
-                        let home = Home::Inside { parent: id, offset: target.offset };
+                        let home = Home::Inside {
+                            parent: id,
+                            offset: target.offset,
+                        };
                         self.homes[base.index()] = Some(home);
                     }
                 }
@@ -186,7 +214,15 @@ impl Scheduler<'_> {
         let part = |(&piece, &at): (&NodeId, &usize)| {
             let shape = self.graph.shape(piece).clone();
             let offset = at * whole.strides[axis].unsigned_abs();
-            (piece, View { base: id, offset, shape, strides: whole.strides.clone() })
+            (
+                piece,
+                View {
+                    base: id,
+                    offset,
+                    shape,
+                    strides: whole.strides.clone(),
+                },
+            )
         };
         node.inputs.iter().zip(offsets).map(part).collect()
     }
@@ -207,7 +243,12 @@ impl Scheduler<'_> {
             Lowering::Reduce(kind) => {
                 let input = self.operand(self.graph.node(id).inputs[0]);
                 let axes = Dims::from_slice(self.graph.node(id).op.attr.as_ints());
-                self.works.push(Work::Reduce { out: id, input, axes, kind });
+                self.works.push(Work::Reduce {
+                    out: id,
+                    input,
+                    axes,
+                    kind,
+                });
             }
             Lowering::Place => self.place(id),
             Lowering::Map(_) if is_output => return self.materialize(id),
@@ -219,7 +260,12 @@ impl Scheduler<'_> {
     fn product(&mut self, out: NodeId, product: NodeId, accumulate: bool) {
         let inputs = self.graph.node(product).inputs.clone();
         let (a, b) = (self.operand(inputs[0]), self.operand(inputs[1]));
-        self.works.push(Work::MatMul { out, a, b, accumulate });
+        self.works.push(Work::MatMul {
+            out,
+            a,
+            b,
+            accumulate,
+        });
     }
 
     fn place(&mut self, id: NodeId) {
@@ -231,7 +277,13 @@ impl Scheduler<'_> {
             let mut dims = Dims::from_slice(whole.shape.dims());
             dims[axis] = to - from;
             let offset = from * stride;
-            Work::Zero { to: View { offset, shape: Shape::new(&dims), ..whole.clone() } }
+            Work::Zero {
+                to: View {
+                    offset,
+                    shape: Shape::new(&dims),
+                    ..whole.clone()
+                },
+            }
         };
         for (piece, target) in self.pieces(id) {
             let start = target.offset / stride.max(1);
@@ -240,8 +292,13 @@ impl Scheduler<'_> {
             }
             end = start + target.shape.dims()[axis];
             let from = self.operand(piece);
-            let home = Home::Inside { parent: id, offset: target.offset };
-            let there = self.base_of(piece).is_some_and(|base| self.homes[base.index()] == Some(home));
+            let home = Home::Inside {
+                parent: id,
+                offset: target.offset,
+            };
+            let there = self
+                .base_of(piece)
+                .is_some_and(|base| self.homes[base.index()] == Some(home));
             if !there {
                 self.works.push(Work::Copy { to: target, from });
             }
@@ -260,11 +317,14 @@ impl Scheduler<'_> {
         let view = match node.op.def().lowering() {
             Lowering::View => {
                 let input = self.operand(node.inputs[0]);
-                node.op.def().view(&node.op.attr, &input, &node.shape).unwrap_or_else(|| {
-                    let to = View::whole(id, &input.shape);
-                    self.works.push(Work::Copy { to, from: input });
-                    View::whole(id, &node.shape)
-                })
+                node.op
+                    .def()
+                    .view(&node.op.attr, &input, &node.shape)
+                    .unwrap_or_else(|| {
+                        let to = View::whole(id, &input.shape);
+                        self.works.push(Work::Copy { to, from: input });
+                        View::whole(id, &node.shape)
+                    })
             }
             Lowering::Map(_) => {
                 self.materialize(id);
@@ -319,7 +379,11 @@ impl Scheduler<'_> {
             }
         }
         self.state[root.index()] = State::InMemory;
-        self.works.push(Work::Map { shape, members, stores: vec![root] });
+        self.works.push(Work::Map {
+            shape,
+            members,
+            stores: vec![root],
+        });
     }
 
     /// Whether an operand becomes part of the chain: it is elementwise, of the same shape, and not
@@ -328,7 +392,9 @@ impl Scheduler<'_> {
         if !self.is_map(id) || self.graph.shape(id) != shape {
             return false;
         }
-        let Lowering::Map(op) = self.lowering(id) else { return false };
+        let Lowering::Map(op) = self.lowering(id) else {
+            return false;
+        };
         match self.state[id.index()] {
             State::Absent => true,
             State::InMemory => false,

@@ -15,7 +15,12 @@ pub(crate) struct View {
 impl View {
     /// All of a row-major array.
     pub(crate) fn whole(base: NodeId, shape: &Shape) -> Self {
-        Self { base, offset: 0, shape: shape.clone(), strides: shape.row_major() }
+        Self {
+            base,
+            offset: 0,
+            shape: shape.clone(),
+            strides: shape.row_major(),
+        }
     }
 
     /// Whether the elements lie one after the other in row-major order.
@@ -23,15 +28,24 @@ impl View {
         let expected = self.shape.row_major();
         let axes = 0..self.shape.rank();
         self.shape.len() == 0
-            || axes.into_iter().all(|axis| {
-                self.shape.dims()[axis] == 1 || self.strides[axis] == expected[axis]
-            })
+            || axes
+                .into_iter()
+                .all(|axis| self.shape.dims()[axis] == 1 || self.strides[axis] == expected[axis])
     }
 
     /// The same elements in the same order under another shape, if strides can say it.
     pub(crate) fn reshaped(&self, shape: &Shape) -> Option<Self> {
-        let strides = if shape.len() == 0 { shape.row_major() } else { self.restride(shape)? };
-        Some(Self { base: self.base, offset: self.offset, shape: shape.clone(), strides })
+        let strides = if shape.len() == 0 {
+            shape.row_major()
+        } else {
+            self.restride(shape)?
+        };
+        Some(Self {
+            base: self.base,
+            offset: self.offset,
+            shape: shape.clone(),
+            strides,
+        })
     }
 
     /// Strides for another shape: runs of axes that are contiguous among themselves can be split

@@ -67,7 +67,11 @@ impl<'t> Var<'t> {
     pub fn powi(self, n: i32) -> Self {
         self.recorder.build("powi", |graph| {
             let power = power(graph, self.id, n.unsigned_abs());
-            Ok(if n < 0 { graph.map1(&ew::RECIP, power) } else { power })
+            Ok(if n < 0 {
+                graph.map1(&ew::RECIP, power)
+            } else {
+                power
+            })
         })
     }
 
@@ -84,7 +88,11 @@ impl<'t> Var<'t> {
     pub fn t(self) -> Self {
         self.recorder.build("transpose", |graph| {
             let rank = graph.shape(self.id).rank();
-            Ok(if rank < 2 { self.id } else { graph.transposed(self.id) })
+            Ok(if rank < 2 {
+                self.id
+            } else {
+                graph.transposed(self.id)
+            })
         })
     }
 
@@ -100,7 +108,10 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
         let len = range.end.saturating_sub(range.start);
-        self.unary(Op::new(&layout::SLICE, Attr::ints(&[axis, range.start, len])))
+        self.unary(Op::new(
+            &layout::SLICE,
+            Attr::ints(&[axis, range.start, len]),
+        ))
     }
 
     /// Element `index` of a vector, as a number.
@@ -170,7 +181,8 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn mean_axis(self, axis: usize) -> Self {
-        self.recorder.build("mean", |graph| mean(graph, self.id, &[axis]))
+        self.recorder
+            .build("mean", |graph| mean(graph, self.id, &[axis]))
     }
 
     /// The largest element along one axis, which is dropped; ties share the derivative equally.
@@ -206,9 +218,14 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn softmax_cross_entropy(self, targets: Self) -> Self {
         self.recorder.build("softmax_cross_entropy", |graph| {
-            let (z, t) = (graph.shape(self.id).clone(), graph.shape(targets.id).clone());
+            let (z, t) = (
+                graph.shape(self.id).clone(),
+                graph.shape(targets.id).clone(),
+            );
             if z.rank() != 2 || z != t || z.len() == 0 {
-                return Err(format!("logits of the shape {z} and targets of the shape {t}"));
+                return Err(format!(
+                    "logits of the shape {z} and targets of the shape {t}"
+                ));
             }
             let op = Op::new(&reduce::LOG_SUM_EXP, Attr::ints(&[1]));
             let total = graph.try_push(op, [self.id].as_slice().into())?;
@@ -301,7 +318,11 @@ fn power(graph: &mut Graph, x: NodeId, n: u32) -> NodeId {
         _ => {
             let half = power(graph, x, n / 2);
             let square = graph.map1(&ew::SQUARE, half);
-            if n % 2 == 0 { square } else { graph.mul(square, x) }
+            if n % 2 == 0 {
+                square
+            } else {
+                graph.mul(square, x)
+            }
         }
     }
 }

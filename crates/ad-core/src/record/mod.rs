@@ -42,16 +42,28 @@ pub(crate) struct Recording {
 
 impl Recorder {
     pub(crate) fn input(&self, position: usize, dims: &[usize]) -> Var<'_> {
-        let id = self.state.borrow_mut().graph.input(position, &Shape::new(dims));
+        let id = self
+            .state
+            .borrow_mut()
+            .graph
+            .input(position, &Shape::new(dims));
         Var { recorder: self, id }
     }
 
     /// Ends the recording with its result, or with the first error.
     pub(crate) fn finish(&self, output: NodeId) -> Result<Recording, Error> {
-        let State { graph, model_output, error } = self.state.take();
+        let State {
+            graph,
+            model_output,
+            error,
+        } = self.state.take();
         match error {
             Some(error) => Err(error),
-            None => Ok(Recording { graph, output, model_output }),
+            None => Ok(Recording {
+                graph,
+                output,
+                model_output,
+            }),
         }
     }
 
@@ -70,7 +82,11 @@ impl Recorder {
                 id
             }
             Err(message) => {
-                state.error.get_or_insert(Error::Record { op, location, message });
+                state.error.get_or_insert(Error::Record {
+                    op,
+                    location,
+                    message,
+                });
                 state.graph.scalar(f64::NAN)
             }
         };
@@ -133,7 +149,9 @@ impl<'t> Var<'t> {
     #[track_caller]
     fn unary(self, op: Op) -> Self {
         let name = op.def().name();
-        self.recorder.build(name, |graph| graph.try_push(op, Operands::from_slice(&[self.id])))
+        self.recorder.build(name, |graph| {
+            graph.try_push(op, Operands::from_slice(&[self.id]))
+        })
     }
 
     /// An elementwise operation of two operands, each stretched to their common shape.

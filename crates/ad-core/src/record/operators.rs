@@ -19,7 +19,8 @@ impl<'t> Var<'t> {
     /// A number of the same recording.
     #[track_caller]
     fn number(self, value: f64) -> Self {
-        self.recorder.build("scalar", |graph| Ok(graph.scalar(value)))
+        self.recorder
+            .build("scalar", |graph| Ok(graph.scalar(value)))
     }
 }
 

@@ -17,7 +17,11 @@ pub(crate) fn batch(
     let mut moved: Vec<Option<(NodeId, bool)>> = vec![None; graph.len()];
     for id in graph.ids().filter(|id| needed[id.index()]) {
         let node = graph.node(id);
-        let inputs: Vec<_> = node.inputs.iter().filter_map(|id| moved[id.index()]).collect();
+        let inputs: Vec<_> = node
+            .inputs
+            .iter()
+            .filter_map(|id| moved[id.index()])
+            .collect();
         let ids: Vec<_> = inputs.iter().map(|input| input.0).collect();
         let batched: Vec<_> = inputs.iter().map(|input| input.1).collect();
         let position = source::input_position(&node.op).filter(|at| stacked.contains(at));
@@ -25,7 +29,13 @@ pub(crate) fn batch(
             (copy.input(position, &node.shape.prefixed(count)), true)
         } else if batched.contains(&true) {
             let (op, shape) = (&node.op, &node.shape);
-            let call = Batch { op, shape, inputs: &ids, batched: &batched, count };
+            let call = Batch {
+                op,
+                shape,
+                inputs: &ids,
+                batched: &batched,
+                count,
+            };
             (op.def().batch(&mut copy, &call), true)
         } else {
             (copy.push(node.op.clone(), ids.as_slice().into()), false)

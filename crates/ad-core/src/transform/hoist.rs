@@ -78,11 +78,12 @@ impl Hoist<'_> {
                 at = node.inputs[0];
             } else if node.op.is(&ew::MUL) {
                 let (x, y) = (node.inputs[0], node.inputs[1]);
-                let (coefficient, tangent) = match (self.depends[x.index()], self.depends[y.index()]) {
-                    (false, true) => (x, y),
-                    (true, false) => (y, x),
-                    _ => break,
-                };
+                let (coefficient, tangent) =
+                    match (self.depends[x.index()], self.depends[y.index()]) {
+                        (false, true) => (x, y),
+                        (true, false) => (y, x),
+                        _ => break,
+                    };
                 coefficients.push(coefficient);
                 at = tangent;
             } else {

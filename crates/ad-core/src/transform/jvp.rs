@@ -21,7 +21,10 @@ pub(crate) fn jvp(
             tangents[id.index()] = tangent_of(graph, id, &tangents);
         }
     }
-    targets.iter().map(|target| tangents[target.index()]).collect()
+    targets
+        .iter()
+        .map(|target| tangents[target.index()])
+        .collect()
 }
 
 fn tangent_of(graph: &mut Graph, id: NodeId, tangents: &[Option<NodeId>]) -> Option<NodeId> {
@@ -30,7 +33,11 @@ fn tangent_of(graph: &mut Graph, id: NodeId, tangents: &[Option<NodeId>]) -> Opt
         return None;
     }
     let node = graph.node(id).clone();
-    let site = Site { op: &node.op, inputs: &node.inputs, output: id };
+    let site = Site {
+        op: &node.op,
+        inputs: &node.inputs,
+        output: id,
+    };
     let of = |which: usize| tangents[node.inputs[which].index()];
     let def = node.op.def();
     match def.rule() {
@@ -51,7 +58,10 @@ fn tangent_of(graph: &mut Graph, id: NodeId, tangents: &[Option<NodeId>]) -> Opt
         }
         Rule::Bilinear => {
             let (a, b) = (node.inputs[0], node.inputs[1]);
-            let pairs = [of(0).map(|tangent| [tangent, b]), of(1).map(|tangent| [a, tangent])];
+            let pairs = [
+                of(0).map(|tangent| [tangent, b]),
+                of(1).map(|tangent| [a, tangent]),
+            ];
             let terms: Operands = pairs
                 .iter()
                 .flatten()

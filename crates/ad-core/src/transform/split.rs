@@ -43,16 +43,31 @@ pub(crate) fn split(
             let mut new = graph.without_nodes();
             let block_input = new.input(residual_input, &Shape::new(&[block.len]));
             let moved = vec![None; graph.len()];
-            let mut part = Part { old: graph, new, moved, block: &block, block_input };
+            let mut part = Part {
+                old: graph,
+                new,
+                moved,
+                block: &block,
+                block_input,
+            };
             let needed = graph.needed_for([output]);
-            for id in graph.ids().filter(|id| needed[id.index()] && depends[id.index()]) {
+            for id in graph
+                .ids()
+                .filter(|id| needed[id.index()] && depends[id.index()])
+            {
                 part.copy(id);
             }
             let output = part.import(output);
-            LinearProgram { graph: part.new, output }
+            LinearProgram {
+                graph: part.new,
+                output,
+            }
         }));
     }
-    Linearized { residuals: block.gather(graph), programs }
+    Linearized {
+        residuals: block.gather(graph),
+        programs,
+    }
 }
 
 /// The residuals with their places in one flat block.
@@ -68,9 +83,16 @@ impl Block {
     /// Finds what the tangent part reads of the other part. A view of something kept is taken
     /// again, and sources are there anyway.
     fn collect(graph: &Graph, outputs: &[Option<NodeId>], depends: &[bool]) -> Self {
-        let mut block = Self { residuals: Vec::new(), places: vec![None; graph.len()], len: 0 };
+        let mut block = Self {
+            residuals: Vec::new(),
+            places: vec![None; graph.len()],
+            len: 0,
+        };
         let needed = graph.needed_for(outputs.iter().flatten().copied());
-        for id in graph.ids().filter(|id| needed[id.index()] && depends[id.index()]) {
+        for id in graph
+            .ids()
+            .filter(|id| needed[id.index()] && depends[id.index()])
+        {
             for &input in &graph.node(id).inputs {
                 if !depends[input.index()] {
                     block.keep(graph, input);
@@ -124,7 +146,11 @@ impl Part<'_> {
     /// Copies an instruction that depends on a tangent.
     fn copy(&mut self, id: NodeId) {
         let node = self.old.node(id);
-        let inputs = node.inputs.iter().map(|&input| self.import(input)).collect();
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|&input| self.import(input))
+            .collect();
         self.moved[id.index()] = Some(self.new.push(node.op.clone(), inputs));
     }
 
@@ -136,10 +162,16 @@ impl Part<'_> {
         let node = self.old.node(id);
         let new = if let Some(place) = self.block.places[id.index()] {
             let (_, offset) = self.block.residuals[place];
-            let flat = self.new.slice(self.block_input, 0, offset, node.shape.len());
+            let flat = self
+                .new
+                .slice(self.block_input, 0, offset, node.shape.len());
             self.new.reshape(flat, &node.shape)
         } else {
-            let inputs = node.inputs.iter().map(|&input| self.import(input)).collect();
+            let inputs = node
+                .inputs
+                .iter()
+                .map(|&input| self.import(input))
+                .collect();
             self.new.push(node.op.clone(), inputs)
         };
         self.moved[id.index()] = Some(new);

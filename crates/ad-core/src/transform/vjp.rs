@@ -43,7 +43,11 @@ fn pull_back(
     terms: &mut [Vec<NodeId>],
 ) {
     let node = graph.node(id).clone();
-    let site = Site { op: &node.op, inputs: &node.inputs, output: id };
+    let site = Site {
+        op: &node.op,
+        inputs: &node.inputs,
+        output: id,
+    };
     let def = node.op.def();
     for (which, input) in node.inputs.iter().enumerate() {
         if !depends[input.index()] {

@@ -31,7 +31,11 @@ macro_rules! scalar_library {
         impl Lane for $t {
             #[inline(always)]
             fn fma<I: Isa>(self, b: Self, c: Self) -> Self {
-                if I::FMA { self.mul_add(b, c) } else { self * b + c }
+                if I::FMA {
+                    self.mul_add(b, c)
+                } else {
+                    self * b + c
+                }
             }
             #[inline(always)]
             fn lane_exp<I: Isa>(self) -> Self {
