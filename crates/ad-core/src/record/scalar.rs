@@ -13,7 +13,7 @@ use super::Var;
 ///     let (a, b) = (-x[0] + 1.0, x[1] - x[0].square());
 ///     a.square() + b.square() * 100.0
 /// }
-/// let f = Function::<f64>::record_scalars(2, rosenbrock)?;
+/// let f = Function::<f64>::record_scalars(2, |x| rosenbrock(x))?;
 /// assert_eq!(f.value(&[-1.2, 1.0])?, rosenbrock(&[-1.2, 1.0]));
 /// # Ok::<(), ad_core::Error>(())
 /// ```

@@ -1,0 +1,407 @@
+//! Means over cases: (1/N) Σ f(x; case), by shards of data over threads.
+
+mod reduce;
+
+use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, Var};
+use hvp_solvers::{Objective, SecondOrder};
+use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2, Axis};
+use smallvec::SmallVec;
+
+use reduce::{Accumulator, ScratchPool, reduce};
+
+/// How a [`FiniteSum`] divides its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharding {
+    /// Cases a shard. What a shard's activations take should fit a processor's cache.
+    pub shard_rows: usize,
+    /// The most partial sums, each of n numbers, that shards are added up in.
+    pub partial_sums: usize,
+    /// The most bytes of residuals that a linearization keeps; those of further shards are computed
+    /// again for each product.
+    pub residual_budget: usize,
+}
+
+impl Default for Sharding {
+    /// 128 rows, 8 partial sums, 2 GiB of residuals.
+    fn default() -> Self {
+        Self { shard_rows: 128, partial_sums: 8, residual_budget: 2 << 30 }
+    }
+}
+
+/// Multiply-adds of one evaluation from which on threads are worth waking.
+const PARALLEL_WORK: usize = 50_000;
+
+/// The mean over N cases of a recorded function: f(x) = (1/N) Σᵢ f(x; caseᵢ).
+///
+/// The cases are divided into shards of a fixed number of rows. Threads work on shards, and results
+/// are added in an order that depends on the shards alone, so the same bits come out for any number
+/// of threads. Memory is bounded by the shards in work, the partial sums and the budget of
+/// residuals, however many cases there are.
+///
+/// As an [`Objective`] and [`SecondOrder`] objective it serves every minimiser and Newton method.
+///
+/// ```
+/// use hvp_solvers::{Objective, SecondOrder};
+/// use ndarray::{array, Array1};
+/// use optim::{FiniteSum, Sharding};
+/// // The mean of ½(x·a − b)² over the cases (a, b).
+/// let a = array![[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]].into_dyn();
+/// let b = array![[1.0], [2.0], [3.0]].into_dyn();
+/// let mut f = FiniteSum::new(2, vec![a, b], Sharding { shard_rows: 2, ..Sharding::default() }, |x, data| {
+///     let outputs = data[0].matmul(x.reshape(&[2, 1])).model_output();
+///     let rows = data[0].shape()[0] as f64;
+///     (outputs - data[1]).square().sum() * (0.5 / rows)
+/// })?;
+/// assert_eq!(f.value(array![1.0, 1.0].view()), (0.0 + 0.0 + 1.0) / 6.0);
+/// let mut gradient = Array1::zeros(2);
+/// f.linearize(array![1.0, 1.0].view(), gradient.view_mut());
+/// let mut product = Array1::zeros(2);
+/// f.hvp_into(array![3.0, 0.0].view(), product.view_mut()); // H = AᵀA/3 = [[2, 1], [1, 5]]/3
+/// assert_eq!(product, array![2.0, 1.0]);
+/// # Ok::<(), ad_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct FiniteSum<T> {
+    /// The function of a full shard and, if the last one is shorter, of that.
+    functions: Vec<Function<T>>,
+    data: Vec<ArrayD<T>>,
+    shards: Vec<Shard>,
+    n_cases: usize,
+    sharding: Sharding,
+    pool: ScratchPool<T>,
+    /// Whether there is enough work for threads.
+    parallel: bool,
+    point: Option<Linearized<T>>,
+}
+
+/// Rows `start..start + rows` of the data, and which function serves them.
+#[derive(Clone, Copy, Debug)]
+struct Shard {
+    start: usize,
+    rows: usize,
+    function: usize,
+}
+
+#[derive(Debug)]
+struct Linearized<T> {
+    parameters: Vec<T>,
+    /// For each accumulator, of its shards in order, up to the budget.
+    residuals: Vec<Vec<Residuals<T>>>,
+}
+
+impl<T: Real> FiniteSum<T> {
+    /// Records `f` for shards of the data. Each data array has the cases along its first axis; `f`
+    /// gets the parameters and a shard's rows, and returns the *mean* over these rows.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] for no cases; [`Error::Shape`] if the arrays differ in their number of
+    /// cases; [`Error::NonFinite`]; [`Error::Record`] for what is wrong with `f`;
+    /// [`Error::NotScalar`].
+    pub fn new<F>(
+        n_parameters: usize,
+        data: Vec<ArrayD<T>>,
+        sharding: Sharding,
+        f: F,
+    ) -> Result<Self, Error>
+    where
+        F: for<'t> Fn(Var<'t>, &[Var<'t>]) -> Var<'t>,
+    {
+        let n_cases = check_data(&data)?;
+        let data: Vec<_> = data.into_iter().map(|a| a.as_standard_layout().into_owned()).collect();
+        let rows = sharding.shard_rows.clamp(1, n_cases);
+        let last = n_cases % rows;
+        let mut functions = Vec::new();
+        for rows in [Some(rows), (last > 0).then_some(last)].into_iter().flatten() {
+            let shapes: Vec<Vec<usize>> = data
+                .iter()
+                .map(|array| [&[rows], &array.shape()[1..]].concat())
+                .collect();
+            let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+            let function = Function::record_with_data(n_parameters, &shapes, &f)?;
+            if !function.output_shape().is_empty() {
+                let found = function.output_shape().to_vec();
+                return Err(Error::NotScalar { operation: "a mean over cases", found });
+            }
+            functions.push(function);
+        }
+        let shard = |start: usize| {
+            let rows = rows.min(n_cases - start);
+            Shard { start, rows, function: usize::from(rows == last) }
+        };
+        let shards: Vec<_> = (0..n_cases).step_by(rows).map(shard).collect();
+        let work = functions[0].cost(Program::Value)?.product_flops * shards.len();
+        let (pool, parallel) = (ScratchPool::new(), work >= PARALLEL_WORK);
+        Ok(Self { functions, data, shards, n_cases, sharding, pool, parallel, point: None })
+    }
+
+    /// The number of cases N.
+    pub fn n_cases(&self) -> usize {
+        self.n_cases
+    }
+
+    /// The recorded function of a full shard.
+    pub fn function(&self) -> &Function<T> {
+        &self.functions[0]
+    }
+
+    /// The bytes of residuals that are kept of the point of linearization.
+    pub fn residual_bytes(&self) -> usize {
+        let kept = self.point.iter().flat_map(|point| point.residuals.iter().flatten());
+        kept.map(Residuals::bytes).sum()
+    }
+
+    /// Replaces the cases by rows of other arrays, as a mini-batch does; as many rows as there are
+    /// cases. Ends a linearization. The new rows are not searched for non-finite numbers: they come
+    /// from data that were.
+    ///
+    /// # Errors
+    /// [`Error::DataCount`] and [`Error::Shape`] if number or shapes differ, or a row is not there.
+    pub fn load_rows(&mut self, from: &[ArrayViewD<'_, T>], rows: &[usize]) -> Result<(), Error> {
+        if from.len() != self.data.len() {
+            return Err(Error::DataCount { expected: self.data.len(), found: from.len() });
+        }
+        for (at, (to, from)) in self.data.iter().zip(from).enumerate() {
+            let largest = rows.iter().max().map_or(0, |row| row + 1);
+            let expected = [&[largest.max(from.len_of(Axis(0)))], &to.shape()[1..]].concat();
+            if from.shape() != expected || rows.len() != self.n_cases {
+                let what = format!("rows {} of data array {at}", rows.len());
+                return Err(Error::Shape { what, expected, found: from.shape().to_vec() });
+            }
+        }
+        self.point = None;
+        for (to, from) in self.data.iter_mut().zip(from) {
+            for (mut to, &row) in to.axis_iter_mut(Axis(0)).zip(rows) {
+                to.assign(&from.index_axis(Axis(0), row));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many partial sums shards are added up in.
+    fn n_accumulators(&self) -> usize {
+        self.sharding.partial_sums.clamp(1, self.shards.len())
+    }
+
+    /// The numbers of the shards of an accumulator.
+    fn shards_of(&self, accumulator: usize) -> impl Iterator<Item = usize> + use<T> {
+        (accumulator..self.shards.len()).step_by(self.n_accumulators())
+    }
+
+    /// Runs `work` for every shard, with its accumulator's state and its place among that one's
+    /// shards; leaves the mean of what it writes in `out` and returns the mean of the values. A
+    /// failure shows as NaN.
+    fn mean<S: Send>(
+        &self,
+        parameters: &[T],
+        out: &mut [T],
+        states: &mut [S],
+        work: impl Fn(Call<'_, T>, &mut S, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
+    ) -> T {
+        let full = self.shards[0].rows;
+        let factor = T::of(full as f64 / self.n_cases as f64);
+        let sum = |at: usize, state: &mut S, accumulator: &mut Accumulator<'_, T>| {
+            for (place, number) in self.shards_of(at).enumerate() {
+                let shard = self.shards[number];
+                let value = self.on_shard(shard, parameters, |function, point| {
+                    work(Call { function, point, place, accumulator: at }, state, accumulator)
+                });
+                let value = value.unwrap_or_else(|_| {
+                    accumulator.target().0.fill(T::nan());
+                    T::nan()
+                });
+                accumulator.absorb(T::of(shard.rows as f64 / full as f64), value);
+            }
+        };
+        reduce(&self.pool, out, factor, states, self.parallel, sum)
+    }
+
+    /// [`Self::mean`] without states.
+    fn plain_mean(
+        &self,
+        parameters: &[T],
+        out: &mut [T],
+        work: impl Fn(Call<'_, T>, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
+    ) -> T {
+        let states = &mut vec![(); self.n_accumulators()];
+        self.mean(parameters, out, states, |call, (), accumulator| work(call, accumulator))
+    }
+
+    /// Calls `f` with a shard's function and point.
+    fn on_shard<R>(
+        &self,
+        shard: Shard,
+        parameters: &[T],
+        f: impl FnOnce(&Function<T>, Point<'_, T>) -> R,
+    ) -> R {
+        let function = &self.functions[shard.function];
+        let views: SmallVec<[ArrayViewD<'_, T>; 4]> = self
+            .data
+            .iter()
+            .zip(function.data_shapes())
+            .map(|(array, shape)| shard.rows_of(array, self.n_cases, shape))
+            .collect();
+        f(function, Point::with_data(parameters, &views).assume_finite_data())
+    }
+
+    /// A product with one vector (`stack` of 1) or several, one after the other in `v` and `out`.
+    fn product_into(&self, product: Product, stack: usize, v: &[T], out: &mut [T]) {
+        let Some(point) = &self.point else {
+            return out.fill(T::nan());
+        };
+        let n = self.dim();
+        self.plain_mean(&point.parameters, out, |call, accumulator| {
+            let Call { function, point: at, place, accumulator: number } = call;
+            let (target, scratch, gradient) = accumulator.target();
+            let residuals = match point.residuals[number].get(place) {
+                Some(kept) => kept,
+                None => {
+                    gradient.resize(n, T::zero());
+                    let gradient = ArrayViewMut1::from(&mut gradient[..]);
+                    function.linearize_into(at, scratch, gradient)?;
+                    scratch
+                }
+            };
+            if stack == 1 {
+                let (v, out) = (ArrayView1::from(v), ArrayViewMut1::from(target));
+                function.apply_linearized(product, at, residuals, v, out)?;
+            } else {
+                let v = ArrayView2::from_shape((stack, n), v).expect("a stack of vectors");
+                let out = ArrayViewMut2::from_shape((stack, n), target).expect("as many results");
+                function.apply_linearized_block(product, at, residuals, v, out)?;
+            }
+            Ok(T::zero())
+        });
+    }
+
+    /// Residuals for as many shards as the budget allows, spread over the accumulators.
+    fn empty_residuals(&self) -> Vec<Vec<Residuals<T>>> {
+        let cost = self.functions[0].cost(Program::Linearize);
+        let bytes = cost.map_or(usize::MAX, |cost| cost.residual_bytes).max(1);
+        let kept = self.sharding.residual_budget / bytes;
+        let of = |at| self.shards_of(at).filter(|number| *number < kept).map(|_| Residuals::new());
+        (0..self.n_accumulators()).map(|at| of(at).collect()).collect()
+    }
+}
+
+/// One shard's evaluation.
+struct Call<'a, T> {
+    function: &'a Function<T>,
+    point: Point<'a, T>,
+    /// The accumulator's number, and the shard's place among its shards.
+    accumulator: usize,
+    place: usize,
+}
+
+impl Shard {
+    /// The shard's rows of a data array.
+    fn rows_of<'a, T>(self, array: &'a ArrayD<T>, n_cases: usize, shape: &[usize]) -> ArrayViewD<'a, T> {
+        let width = array.len() / n_cases;
+        let whole = array.as_slice().expect("kept in standard layout");
+        let part = &whole[self.start * width..(self.start + self.rows) * width];
+        ArrayViewD::from_shape(shape, part).expect("as many elements as rows of the array")
+    }
+}
+
+/// Calls `f` with a view's elements, or with a copy that is written back if it has gaps.
+fn with_slice<T: Real, R>(out: &mut ArrayViewMut1<'_, T>, f: impl FnOnce(&mut [T]) -> R) -> R {
+    if let Some(slice) = out.as_slice_mut() {
+        return f(slice);
+    }
+    let mut copy = out.to_vec();
+    let result = f(&mut copy);
+    out.assign(&ArrayView1::from(&copy[..]));
+    result
+}
+
+fn check_data<T: Real>(data: &[ArrayD<T>]) -> Result<usize, Error> {
+    let n_cases = data.first().and_then(|array| array.shape().first().copied()).unwrap_or(0);
+    if n_cases == 0 {
+        return Err(Error::Empty { what: "the data".into() });
+    }
+    for (at, array) in data.iter().enumerate() {
+        if array.shape().first() != Some(&n_cases) {
+            let mut expected = array.shape().to_vec();
+            expected.splice(..expected.len().min(1), [n_cases]);
+            let found = array.shape().to_vec();
+            return Err(Error::Shape { what: format!("data array {at}"), expected, found });
+        }
+        if let Some(index) = array.iter().position(|value| !value.is_finite()) {
+            let value = array.iter().nth(index).map(ToString::to_string).unwrap_or_default();
+            return Err(Error::NonFinite { what: format!("data array {at}"), index, value });
+        }
+    }
+    Ok(n_cases)
+}
+
+impl<T: Real> Objective<T> for FiniteSum<T> {
+    fn dim(&self) -> usize {
+        self.functions[0].n_parameters()
+    }
+
+    fn value(&mut self, x: ArrayView1<'_, T>) -> T {
+        let x = x.as_standard_layout();
+        let x = x.as_slice().expect("standard layout");
+        self.plain_mean(x, &mut [], |call, _| call.function.value(call.point))
+    }
+
+    fn value_and_grad(&mut self, x: ArrayView1<'_, T>, mut grad: ArrayViewMut1<'_, T>) -> T {
+        let x = x.as_standard_layout();
+        let x = x.as_slice().expect("standard layout");
+        with_slice(&mut grad, |grad| {
+            self.plain_mean(x, grad, |call, accumulator| {
+                call.function.value_and_grad_into(call.point, accumulator.array())
+            })
+        })
+    }
+}
+
+impl<T: Real> SecondOrder<T> for FiniteSum<T> {
+    fn linearize(&mut self, x: ArrayView1<'_, T>, mut grad: ArrayViewMut1<'_, T>) -> T {
+        let mut point = self.point.take().unwrap_or_else(|| Linearized {
+            parameters: Vec::with_capacity(x.len()),
+            residuals: self.empty_residuals(),
+        });
+        point.parameters.clear();
+        point.parameters.extend(x.iter());
+        let Linearized { parameters, residuals } = &mut point;
+        let value = with_slice(&mut grad, |grad| {
+            self.mean(parameters, grad, residuals, |call, kept, accumulator| {
+                match kept.get_mut(call.place) {
+                    Some(kept) => call.function.linearize_into(call.point, kept, accumulator.array()),
+                    None => call.function.value_and_grad_into(call.point, accumulator.array()),
+                }
+            })
+        });
+        self.point = Some(point);
+        value
+    }
+
+    fn hvp_into(&self, v: ArrayView1<'_, T>, mut out: ArrayViewMut1<'_, T>) {
+        let v = v.as_standard_layout();
+        let v = v.as_slice().expect("standard layout");
+        with_slice(&mut out, |out| self.product_into(Product::Hvp, 1, v, out));
+    }
+
+    fn hvp_block_into(&self, v: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>) {
+        let stack = v.nrows();
+        let v = v.as_standard_layout();
+        let v = v.as_slice().expect("standard layout");
+        if let Some(out) = out.as_slice_mut() {
+            return self.product_into(Product::Hvp, stack, v, out);
+        }
+        let mut copy = out.to_owned();
+        let slice = copy.as_slice_mut().expect("an owned copy is contiguous");
+        self.product_into(Product::Hvp, stack, v, slice);
+        out.assign(&copy);
+    }
+
+    fn has_gauss_newton(&self) -> bool {
+        self.functions[0].has_model_output()
+    }
+
+    fn ggnvp_into(&self, v: ArrayView1<'_, T>, mut out: ArrayViewMut1<'_, T>) {
+        let v = v.as_standard_layout();
+        let v = v.as_slice().expect("standard layout");
+        with_slice(&mut out, |out| self.product_into(Product::Ggnvp, 1, v, out));
+    }
+}
