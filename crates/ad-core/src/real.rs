@@ -5,7 +5,7 @@ use std::iter::Sum;
 
 use num_traits::{Float, NumAssignOps};
 
-use crate::kernels::Lane;
+use crate::kernels::{GemmScalar, Lane};
 
 /// A floating-point type that recorded functions, solvers and optimisers run in.
 ///
@@ -28,6 +28,7 @@ pub trait Real:
     + Send
     + Sync
     + Lane
+    + GemmScalar
     + 'static
 {
     /// The type's name, `"f32"` or `"f64"`.
