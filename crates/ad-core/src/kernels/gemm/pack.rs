@@ -31,7 +31,13 @@ unsafe fn pack<V: Vector>(panel: &Panel<V::Scalar>) {
     // SAFETY: the same contract.
     unsafe {
         if panel.j_stride == 1 {
-            copy_rows::<V>(panel);
+            match panel.width.div_ceil(V::LANES) {
+                1 => copy_rows::<V, 1>(panel),
+                2 => copy_rows::<V, 2>(panel),
+                3 => copy_rows::<V, 3>(panel),
+                4 => copy_rows::<V, 4>(panel),
+                _ => gather::<V>(panel),
+            }
         } else if panel.p_stride == 1 && panel.to_row % V::LANES == 0 {
             transpose::<V>(panel);
         } else {
@@ -40,26 +46,23 @@ unsafe fn pack<V: Vector>(panel: &Panel<V::Scalar>) {
     }
 }
 
-/// The rows of the panel are contiguous.
+/// The rows of the panel are contiguous, of `N` vectors the last of which may be cut.
 #[inline(always)]
-unsafe fn copy_rows<V: Vector>(panel: &Panel<V::Scalar>) {
-    let full = panel.width / V::LANES;
-    let rest = panel.width % V::LANES;
+unsafe fn copy_rows<V: Vector, const N: usize>(panel: &Panel<V::Scalar>) {
+    let last = (N - 1) * V::LANES;
     let (mut from, mut to) = (panel.from, panel.to);
-    for _ in 0..panel.depth {
-        // SAFETY: row by row inside source and target; the padding is inside of the target's row.
-        unsafe {
-            for v in 0..full {
+    // SAFETY: row by row inside source and target; the padding is inside of the target's row.
+    unsafe {
+        let present = V::mask(panel.width - last);
+        let room = V::mask(V::LANES.min(panel.to_row - last));
+        for _ in 0..panel.depth {
+            for v in 0..N - 1 {
                 V::load(from.add(v * V::LANES)).store(to.add(v * V::LANES));
             }
-            if rest > 0 {
-                let room = V::LANES.min(panel.to_row - full * V::LANES);
-                let tail = V::load_masked(from.add(full * V::LANES), V::mask(rest));
-                tail.store_masked(to.add(full * V::LANES), V::mask(room));
-            }
+            V::load_masked(from.add(last), present).store_masked(to.add(last), room);
+            from = from.wrapping_offset(panel.p_stride);
+            to = to.wrapping_add(panel.to_row);
         }
-        from = from.wrapping_offset(panel.p_stride);
-        to = to.wrapping_add(panel.to_row);
     }
 }
 

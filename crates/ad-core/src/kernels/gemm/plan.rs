@@ -32,19 +32,23 @@ pub(super) struct TilePlan {
     pub(super) cols: Split,
 }
 
-/// The numbers of k in a block: a packed panel of B, 256 bytes wide, fills two thirds of a
-/// first-level cache of 48 KiB.
-const DEPTH_PACKED: usize = 128;
-/// The same where B is read in place, from the second-level cache.
-const DEPTH_IN_PLACE: usize = 512;
+/// The numbers of k in a block where B is packed. A panel of B, 256 bytes wide, then comes from
+/// the second-level cache in part, which costs less than visiting C more often.
+const DEPTH_PACKED: usize = 256;
+/// The same where B is read in place.
+const DEPTH_IN_PLACE: usize = 128;
 /// A block of A in bytes, and a block of B: each a part of the second-level cache.
 const BLOCK_BYTES: usize = 1 << 19;
 /// Below this many rows a packed B is not read often enough to pay for the copy.
 const ROWS_TO_PACK_B: usize = 48;
+/// From this many rows on tiles are wide. Fewer are better cut into a few tall ones.
+const ROWS_FOR_WIDE_TILES: usize = 48;
 /// Up to this many bytes B stays in the first-level cache anyway.
 const BYTES_TO_PACK_B: usize = 24 << 10;
+/// Up to this many vectors of columns B is one panel, as good in place as packed.
+const VECTORS_OF_A_PANEL: usize = 4;
 /// Below this many vectors of columns a packed A is not read often enough.
-const VECTORS_TO_PACK_A: usize = 12;
+const VECTORS_TO_PACK_A: usize = 24;
 
 impl Plan {
     #[inline]
@@ -92,7 +96,8 @@ impl TilePlan {
         let size = size_of::<T>();
         let vectors = Split::new(s.n, kernels.lanes).count;
         let large = s.k * s.n * size > BYTES_TO_PACK_B;
-        let pack_b = s.b_col != 1 || (large && s.m >= ROWS_TO_PACK_B);
+        let often = s.m >= ROWS_TO_PACK_B && vectors > VECTORS_OF_A_PANEL;
+        let pack_b = s.b_col != 1 || (large && often);
         let pack_a = large && s.a_row == 1 && s.a_col != 1 && vectors >= VECTORS_TO_PACK_A;
         let depths = Split::new(s.k, if pack_b { DEPTH_PACKED } else { DEPTH_IN_PLACE });
         let block = |row: usize| (BLOCK_BYTES / (depths.longest() * row)).max(16);
@@ -102,7 +107,17 @@ impl TilePlan {
             usize::MAX
         };
         let cols = Split::new(vectors, cols);
-        let widest = kernels.widest[usize::from(pack_b)];
+        // An odd number of vectors would leave a narrow tile behind.
+        let few = if vectors % 2 == 1 {
+            kernels.widest_odd
+        } else {
+            kernels.widest_even
+        };
+        let widest = if s.m < ROWS_FOR_WIDE_TILES {
+            few
+        } else {
+            kernels.widest
+        };
         let widest = Split::new(cols.longest(), widest).longest();
         Self {
             pack_a,

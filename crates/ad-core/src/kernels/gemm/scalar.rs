@@ -28,12 +28,16 @@ pub struct Kernels<T: 'static> {
     /// For 1, 2, … rows and 1, 2, … columns.
     pub(super) dots: &'static [&'static [DotFn<T>]],
     pub(super) pack: PackFn<T>,
-    /// How many vectors wide a tile is when B is read in place, and how many when it is packed.
-    pub(super) widest: [usize; 2],
+    /// How many vectors wide a tile is at most where there are many rows.
+    pub(super) widest: usize,
+    /// The same for few rows and an odd number of vectors.
+    pub(super) widest_odd: usize,
+    /// The same for few rows and an even number.
+    pub(super) widest_even: usize,
 }
 
 macro_rules! kernels {
-    ($level:ident, $vector:ty, $lanes:literal, widest $widest:expr, tiles { $($tiles:tt)+ }, dots { $($dots:tt)+ }) => {{
+    ($level:ident, $vector:ty, $lanes:literal, widest $many:literal $odd:literal $even:literal, tiles { $($tiles:tt)+ }, dots { $($dots:tt)+ }) => {{
         use dot::$level as dots;
         use tile::$level as tiles;
         &Kernels {
@@ -41,7 +45,9 @@ macro_rules! kernels {
             tiles: tile_table!(tiles, $vector, $($tiles)+),
             dots: dot_table!(dots, $vector, $($dots)+),
             pack: pack::$level::<$vector>,
-            widest: $widest,
+            widest: $many,
+            widest_odd: $odd,
+            widest_even: $even,
         }
     }};
 }
@@ -53,9 +59,9 @@ macro_rules! gemm_scalar {
                 match level {
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx512 => kernels!(
-                        avx512, avx512::$avx512, $avx512_lanes, widest [2, 4],
+                        avx512, avx512::$avx512, $avx512_lanes, widest 4 3 2,
                         tiles {
-                            1 => 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16;
+                            1 => 1 2 3 4 5 6 7 8 9 10 11 12;
                             2 => 1 2 3 4 5 6 7 8 9 10 11 12;
                             3 => 1 2 3 4 5 6 7 8;
                             4 => 1 2 3 4 5 6;
@@ -64,12 +70,12 @@ macro_rules! gemm_scalar {
                     ),
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => kernels!(
-                        avx2, avx2::$avx2, $avx2_lanes, widest [2, 2],
+                        avx2, avx2::$avx2, $avx2_lanes, widest 2 3 2,
                         tiles { 1 => 1 2 3 4 5 6 7 8; 2 => 1 2 3 4 5 6; 3 => 1 2 3 4; },
                         dots { 1 => 1 2 3 4 5 6; 2 => 1 2 3 4; 3 => 1 2 3; 4 => 1 2 3; }
                     ),
                     _ => kernels!(
-                        baseline, Portable<$scalar, $portable>, $portable, widest [2, 2],
+                        baseline, Portable<$scalar, $portable>, $portable, widest 2 2 2,
                         tiles { 1 => 1 2 3 4; 2 => 1 2 3 4; },
                         dots { 1 => 1 2 3 4; 2 => 1 2; }
                     ),

@@ -49,25 +49,65 @@ unsafe fn tiles<V: Vector, const MR: usize, const NV: usize, const FULL: bool>(
     }
 }
 
-/// A·B for one tile. Tiles too small to hide the latency of a multiply-add keep two or four sums
-/// per entry.
+/// Rows of A that one pointer serves, by addresses with once and twice the row stride.
+const ROWS_A_POINTER: usize = 3;
+/// Enough for the tallest kernel, of 12 rows.
+const POINTERS: usize = 4;
+
+/// Where a tile is on its way along k.
+struct Walk<T> {
+    /// A pointer to the rows 0, 3, 6, … of A.
+    a: [*const T; POINTERS],
+    b: *const T,
+}
+
+/// Hides from the compiler how a pointer came about. It would express each row's address by the
+/// one before, a chain of additions that takes longer than the multiplications.
+#[inline(always)]
+fn opaque<T>(pointer: *const T) -> *const T {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let mut pointer = pointer;
+        // SAFETY: no instruction at all; the pointer comes out as it went in.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    pointer
+}
+
+/// A·B for one tile. Tiles too small to hide the latency of a multiply-add keep four sums per
+/// entry.
 #[inline(always)]
 unsafe fn product<V: Vector, const MR: usize, const NV: usize, const FULL: bool>(
     t: &Tiles<V::Scalar>,
-    mut a: *const V::Scalar,
+    a: *const V::Scalar,
 ) -> Accumulators<V, MR, NV> {
-    let mut b = t.b;
-    // SAFETY: `a` and `b` walk over the t.k columns of A and rows of B.
+    let pointer = |i: usize| a.wrapping_offset((ROWS_A_POINTER * i) as isize * t.a_row);
+    let mut at = Walk {
+        a: std::array::from_fn(|i| {
+            // Only what the tile has rows for, and the first one as it is.
+            if i == 0 || ROWS_A_POINTER * i >= MR {
+                a
+            } else {
+                opaque(pointer(i))
+            }
+        }),
+        b: t.b,
+    };
+    // SAFETY: the walk is over the t.k columns of A and rows of B.
     unsafe {
         let mut sums = [[V::zero(); NV]; MR];
         let mut left = t.k;
         if MR * NV <= 4 {
             let mut others = [[[V::zero(); NV]; MR]; 3];
             while left >= 4 {
-                step::<V, MR, NV, FULL>(t, &mut a, &mut b, &mut sums);
-                step::<V, MR, NV, FULL>(t, &mut a, &mut b, &mut others[0]);
-                step::<V, MR, NV, FULL>(t, &mut a, &mut b, &mut others[1]);
-                step::<V, MR, NV, FULL>(t, &mut a, &mut b, &mut others[2]);
+                step::<V, MR, NV, FULL>(t, &mut at, &mut sums);
+                for other in &mut others {
+                    step::<V, MR, NV, FULL>(t, &mut at, other);
+                }
                 left -= 4;
             }
             for i in 0..MR {
@@ -78,7 +118,7 @@ unsafe fn product<V: Vector, const MR: usize, const NV: usize, const FULL: bool>
             }
         }
         for _ in 0..left {
-            step::<V, MR, NV, FULL>(t, &mut a, &mut b, &mut sums);
+            step::<V, MR, NV, FULL>(t, &mut at, &mut sums);
         }
         sums
     }
@@ -88,15 +128,14 @@ unsafe fn product<V: Vector, const MR: usize, const NV: usize, const FULL: bool>
 #[inline(always)]
 unsafe fn step<V: Vector, const MR: usize, const NV: usize, const FULL: bool>(
     t: &Tiles<V::Scalar>,
-    a: &mut *const V::Scalar,
-    b: &mut *const V::Scalar,
+    at: &mut Walk<V::Scalar>,
     sums: &mut Accumulators<V, MR, NV>,
 ) {
     // SAFETY: the row of B and the column of A are inside the operands.
     unsafe {
         let mut row = [V::zero(); NV];
         for (v, slot) in row.iter_mut().enumerate() {
-            let from = b.add(v * V::LANES);
+            let from = at.b.add(v * V::LANES);
             *slot = if FULL || v + 1 < NV {
                 V::load(from)
             } else {
@@ -104,14 +143,17 @@ unsafe fn step<V: Vector, const MR: usize, const NV: usize, const FULL: bool>(
             };
         }
         for i in 0..MR {
-            let x = V::splat(a.offset(i as isize * t.a_row));
+            let beyond = (i % ROWS_A_POINTER) as isize;
+            let x = V::splat(at.a[i / ROWS_A_POINTER].offset(beyond * t.a_row));
             for v in 0..NV {
                 sums[i][v] = x.mul_add(row[v], sums[i][v]);
             }
         }
     }
-    *a = a.wrapping_offset(t.a_col);
-    *b = b.wrapping_offset(t.b_row);
+    for pointer in at.a.iter_mut().take(MR.div_ceil(ROWS_A_POINTER)) {
+        *pointer = pointer.wrapping_offset(t.a_col);
+    }
+    at.b = at.b.wrapping_offset(t.b_row);
 }
 
 /// Adds what C holds to the sums.
