@@ -5,7 +5,7 @@ use std::iter::Sum;
 
 use num_traits::{Float, NumAssignOps};
 
-use crate::kernels::{Lane, Level, MapKernel, MapTable};
+use crate::kernels::{GemmScalar, Lane, Level, MapKernel, MapTable};
 
 /// A floating-point type that recorded functions, solvers and optimisers run in.
 ///
@@ -18,7 +18,18 @@ use crate::kernels::{Lane, Level, MapKernel, MapTable};
 /// assert_eq!(f64::NAME, "f64");
 /// ```
 pub trait Real:
-    Float + NumAssignOps + Sum + Debug + Display + LowerExp + Default + Send + Sync + Lane + 'static
+    Float
+    + NumAssignOps
+    + Sum
+    + Debug
+    + Display
+    + LowerExp
+    + Default
+    + Send
+    + Sync
+    + Lane
+    + GemmScalar
+    + 'static
 {
     /// The type's name, `"f32"` or `"f64"`.
     const NAME: &'static str;

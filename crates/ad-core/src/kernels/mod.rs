@@ -18,4 +18,5 @@ pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use isa::{Isa, Level};
 pub(crate) use map::{LaneOp, MapKernel, MapTable};
 pub(crate) use reduce::ReduceJob;
+pub use gemm::GemmScalar;
 pub use vmath::Lane;

@@ -1,0 +1,136 @@
+//! Few rows against columns that are contiguous in k: each entry of C is a dot product of two
+//! contiguous vectors, and nothing is packed.
+
+use super::scalar::GemmScalar;
+use super::vector::Vector;
+
+/// `count` blocks of columns beside each other, all against the same few rows of A.
+#[derive(Clone, Copy)]
+pub(super) struct Dots<T> {
+    pub(super) count: usize,
+    pub(super) k: usize,
+    pub(super) a: *const T,
+    pub(super) a_row: isize,
+    pub(super) b: *const T,
+    pub(super) b_col: isize,
+    pub(super) c: *mut T,
+    pub(super) c_row: isize,
+    pub(super) c_col: isize,
+    pub(super) accumulate: bool,
+}
+
+/// Computes the blocks.
+///
+/// # Safety
+/// The instruction set must be there; A, B and C must be valid for blocks of the kernel's size.
+pub(super) type DotFn<T> = unsafe fn(&Dots<T>);
+
+/// Blocks of `R` rows and `Q` columns.
+#[inline(always)]
+unsafe fn dots<V: Vector, const R: usize, const Q: usize>(d: &Dots<V::Scalar>)
+where
+    V::Scalar: GemmScalar,
+{
+    for block in 0..d.count as isize {
+        let first = block * Q as isize;
+        let b = d.b.wrapping_offset(first * d.b_col);
+        let c = d.c.wrapping_offset(first * d.c_col);
+        // SAFETY: the block's columns are inside B and C, by the contract of [`DotFn`].
+        unsafe {
+            let sums = product::<V, R, Q>(d, b);
+            for (i, row) in sums.iter().enumerate() {
+                for (j, sum) in row.iter().enumerate() {
+                    let to = c.offset(i as isize * d.c_row + j as isize * d.c_col);
+                    let sum = sum.sum();
+                    *to = if d.accumulate { *to + sum } else { sum };
+                }
+            }
+        }
+    }
+}
+
+/// The partial sums, lane by lane, of the dot products of a block.
+#[inline(always)]
+unsafe fn product<V: Vector, const R: usize, const Q: usize>(
+    d: &Dots<V::Scalar>,
+    b: *const V::Scalar,
+) -> [[V; Q]; R] {
+    let tail = d.k % V::LANES;
+    // SAFETY: every access is to the first d.k numbers of a row of A or a column of B.
+    unsafe {
+        let mut sums = [[V::zero(); Q]; R];
+        let mut p = 0;
+        while p + V::LANES <= d.k {
+            let rows: [V; R] =
+                std::array::from_fn(|i| V::load(d.a.offset(i as isize * d.a_row).add(p)));
+            for j in 0..Q {
+                let column = V::load(b.offset(j as isize * d.b_col).add(p));
+                for i in 0..R {
+                    sums[i][j] = rows[i].mul_add(column, sums[i][j]);
+                }
+            }
+            p += V::LANES;
+        }
+        if tail > 0 {
+            let mask = V::mask(tail);
+            let rows: [V; R] = std::array::from_fn(|i| {
+                V::load_masked(d.a.offset(i as isize * d.a_row).add(p), mask)
+            });
+            for j in 0..Q {
+                let column = V::load_masked(b.offset(j as isize * d.b_col).add(p), mask);
+                for i in 0..R {
+                    sums[i][j] = rows[i].mul_add(column, sums[i][j]);
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// The kernels of one instruction set: which block widths exist for 1, 2, … rows.
+macro_rules! dot_table {
+    ($compiled:ident, $vector:ty, $($rows:literal => $($cols:literal)+;)+) => {
+        &[$(&[$($compiled::<$vector, $rows, $cols>),+]),+]
+    };
+}
+pub(super) use dot_table;
+
+/// [`dots`] compiled for the baseline.
+///
+/// # Safety
+/// See [`DotFn`].
+pub(super) unsafe fn baseline<V: Vector, const R: usize, const Q: usize>(d: &Dots<V::Scalar>)
+where
+    V::Scalar: GemmScalar,
+{
+    // SAFETY: the same contract.
+    unsafe { dots::<V, R, Q>(d) }
+}
+
+/// [`dots`] compiled for AVX2.
+///
+/// # Safety
+/// See [`DotFn`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn avx2<V: Vector, const R: usize, const Q: usize>(d: &Dots<V::Scalar>)
+where
+    V::Scalar: GemmScalar,
+{
+    // SAFETY: the same contract.
+    unsafe { dots::<V, R, Q>(d) }
+}
+
+/// [`dots`] compiled for AVX-512.
+///
+/// # Safety
+/// See [`DotFn`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw")]
+pub(super) unsafe fn avx512<V: Vector, const R: usize, const Q: usize>(d: &Dots<V::Scalar>)
+where
+    V::Scalar: GemmScalar,
+{
+    // SAFETY: the same contract.
+    unsafe { dots::<V, R, Q>(d) }
+}

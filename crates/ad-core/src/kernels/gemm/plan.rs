@@ -1,0 +1,132 @@
+//! Which kernels a product runs on, what is copied first, and how large the blocks are.
+
+use super::problem::Problem;
+use super::scalar::Kernels;
+use super::split::Split;
+
+/// How to run a product.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Plan {
+    /// Nothing to multiply.
+    Empty,
+    /// Dot products of contiguous vectors; the rows of A are copied first if they are not.
+    Dots { copy_a: bool },
+    /// Register tiles.
+    Tiles(TilePlan),
+}
+
+/// How to run a product on register tiles.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TilePlan {
+    pub(super) pack_a: bool,
+    pub(super) pack_b: bool,
+    /// The most vectors of columns that a tile has.
+    pub(super) widest: usize,
+    /// The most rows that a tile has.
+    pub(super) tallest: usize,
+    /// Blocks of k.
+    pub(super) depths: Split,
+    /// Blocks of rows.
+    pub(super) rows: Split,
+    /// Blocks of columns, counted in vectors.
+    pub(super) cols: Split,
+}
+
+/// The numbers of k in a block where B is packed. A panel of B, 256 bytes wide, then comes from
+/// the second-level cache in part, which costs less than visiting C more often.
+const DEPTH_PACKED: usize = 256;
+/// The same where B is read in place.
+const DEPTH_IN_PLACE: usize = 128;
+/// A block of A in bytes, and a block of B: each a part of the second-level cache.
+const BLOCK_BYTES: usize = 1 << 19;
+/// Below this many rows a packed B is not read often enough to pay for the copy.
+const ROWS_TO_PACK_B: usize = 48;
+/// From this many rows on tiles are wide. Fewer are better cut into a few tall ones.
+const ROWS_FOR_WIDE_TILES: usize = 48;
+/// Up to this many bytes B stays in the first-level cache anyway.
+const BYTES_TO_PACK_B: usize = 24 << 10;
+/// Up to this many vectors of columns B is one panel, as good in place as packed.
+const VECTORS_OF_A_PANEL: usize = 4;
+/// Below this many vectors of columns a packed A is not read often enough.
+const VECTORS_TO_PACK_A: usize = 24;
+
+impl Plan {
+    #[inline]
+    pub(super) fn new<T>(problem: &Problem, kernels: &Kernels<T>) -> Self {
+        let s = &problem.shape;
+        if s.m == 0 || s.n == 0 || s.k == 0 || s.batch == 0 {
+            return Self::Empty;
+        }
+        if s.b_row == 1
+            && s.m <= kernels.dots.len()
+            && (s.n == 1 || s.b_col != 1 || problem.c_col != 1)
+        {
+            return Self::Dots {
+                copy_a: s.a_col != 1,
+            };
+        }
+        Self::Tiles(TilePlan::new(problem, kernels))
+    }
+
+    /// How many numbers the copies of A and of B need.
+    #[inline]
+    pub(super) fn scratch<T>(&self, problem: &Problem, kernels: &Kernels<T>) -> (usize, usize) {
+        let s = &problem.shape;
+        match self {
+            Self::Empty => (0, 0),
+            Self::Dots { copy_a } => (if *copy_a { s.m * s.k } else { 0 }, 0),
+            Self::Tiles(t) => {
+                let depth = t.depths.longest();
+                let rows = if t.pack_a { t.rows.longest() } else { 0 };
+                let cols = if t.pack_b {
+                    t.cols.longest() * kernels.lanes
+                } else {
+                    0
+                };
+                (depth * rows, depth * cols)
+            }
+        }
+    }
+}
+
+impl TilePlan {
+    #[inline]
+    fn new<T>(problem: &Problem, kernels: &Kernels<T>) -> Self {
+        let s = &problem.shape;
+        let size = size_of::<T>();
+        let vectors = Split::new(s.n, kernels.lanes).count;
+        let large = s.k * s.n * size > BYTES_TO_PACK_B;
+        let often = s.m >= ROWS_TO_PACK_B && vectors > VECTORS_OF_A_PANEL;
+        let pack_b = s.b_col != 1 || (large && often);
+        let pack_a = large && s.a_row == 1 && s.a_col != 1 && vectors >= VECTORS_TO_PACK_A;
+        let depths = Split::new(s.k, if pack_b { DEPTH_PACKED } else { DEPTH_IN_PLACE });
+        let block = |row: usize| (BLOCK_BYTES / (depths.longest() * row)).max(16);
+        let cols = if pack_b {
+            block(size * kernels.lanes)
+        } else {
+            usize::MAX
+        };
+        let cols = Split::new(vectors, cols);
+        // An odd number of vectors would leave a narrow tile behind.
+        let few = if vectors % 2 == 1 {
+            kernels.widest_odd
+        } else {
+            kernels.widest_even
+        };
+        let widest = if s.m < ROWS_FOR_WIDE_TILES {
+            few
+        } else {
+            kernels.widest
+        };
+        let widest = Split::new(cols.longest(), widest).longest();
+        Self {
+            pack_a,
+            pack_b,
+            widest,
+            tallest: kernels.tiles[widest - 1].len(),
+            depths,
+            rows: Split::new(s.m, block(size)),
+            cols,
+        }
+    }
+}
