@@ -29,48 +29,71 @@ pub(super) const POLY_F32: [f32; 6] = [
     0.000_198_398_94,
 ];
 
-/// x = n ln 2 + r + r_low with |r| ≤ ln 2 / 2.
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2.
 struct Reduced<T> {
     /// n + bias in the low bits.
     k: T,
     r: T,
-    /// eʳ⁺ʳ_low - 1 - r
+    /// eʳ - 1 - r, or with the rounding of r put right eʳ⁺ʳ_low - 1 - r.
     tail: T,
 }
 
-/// Reduces x + x_low and evaluates the polynomial. |x| within [`Word::EXP_RANGE`].
+/// Reduces x, which lies within [`Word::EXP_RANGE`], and evaluates the polynomial. The rounding of
+/// r, at most a quarter of an ulp of eˣ, stays.
 #[inline(always)]
-fn reduce<I: Isa, T: Word>(x: T, x_low: T, bias: T) -> Reduced<T> {
-    let magic = T::MAGIC + bias;
-    let k = x.fma::<I>(T::lit(std::f64::consts::LOG2_E), magic);
-    let n = k - magic;
-    // n·LN2.0 is exact and so is the difference; the second step keeps its rounding error.
-    let high = n.fma::<I>(-T::LN2.0, x);
+fn reduce<I: Isa, T: Word>(x: T, bias: T) -> Reduced<T> {
+    let (k, n, high) = multiple::<I, T>(x, bias);
+    let r = n.fma::<I>(-T::LN2.1, high);
+    let tail = (r * r) * poly::<I, T>(r, T::EXP_POLY);
+    Reduced { k, r, tail }
+}
+
+/// The same for x + x_low, for results that magnify the rounding of r.
+#[inline(always)]
+fn reduce_exactly<I: Isa, T: Word>(x: T, x_low: T, bias: T) -> Reduced<T> {
+    let (k, n, high) = multiple::<I, T>(x, bias);
     let low = n.fma::<I>(-T::LN2.1, x_low);
     let r = high + low;
     let r_low = (high - r) + low;
-    let q = poly::<I, T>(r, T::EXP_POLY);
-    Reduced {
-        k,
-        r,
-        tail: (r * r).fma::<I>(q, r_low),
-    }
+    let tail = (r * r).fma::<I>(poly::<I, T>(r, T::EXP_POLY), r_low);
+    Reduced { k, r, tail }
+}
+
+/// The multiple n of ln 2 next to x (and with the bias in the low bits of k), and x less the
+/// leading part of n ln 2, which is exact.
+#[inline(always)]
+fn multiple<I: Isa, T: Word>(x: T, bias: T) -> (T, T, T) {
+    let magic = T::MAGIC + bias;
+    let k = x.fma::<I>(T::lit(std::f64::consts::LOG2_E), magic);
+    let n = k - magic;
+    (k, n, n.fma::<I>(-T::LN2.0, x))
 }
 
 /// eˣ
 #[inline(always)]
 pub(super) fn exp<I: Isa, T: Word>(x: T) -> T {
-    let e = reduce::<I, T>(clamp(x, T::EXP_RANGE), T::lit(0.0), T::BIAS + T::BIAS);
+    let e = reduce::<I, T>(clamp(x, T::EXP_RANGE), T::BIAS + T::BIAS);
     let (first, second) = T::pow2_halves(e.k);
     (T::lit(1.0) + (e.r + e.tail)) * first * second
 }
 
-/// eˣ as mantissa, its error, and two factors of its power of two. |x| in range.
+/// eˣ⁺ˣ_low, for x in range.
 #[inline(always)]
-pub(super) fn exp_parts<I: Isa, T: Word>(x: T, x_low: T) -> ((T, T), (T, T)) {
-    let e = reduce::<I, T>(x, x_low, T::BIAS + T::BIAS);
+pub(super) fn exp_of_sum<I: Isa, T: Word>(x: T, x_low: T) -> T {
+    let e = reduce_exactly::<I, T>(x, x_low, T::BIAS + T::BIAS);
+    let (first, second) = T::pow2_halves(e.k);
     let (high, low) = fast_two_sum(T::lit(1.0), e.r);
-    (fast_two_sum(high, low + e.tail), T::pow2_halves(e.k))
+    (high + (low + e.tail)) * first * second
+}
+
+/// eˣ for x ≤ 0 in range, not yet scaled: mantissa, its error, and the scale times
+/// [`Word::LIFT`], which keeps it normal.
+#[inline(always)]
+pub(super) fn exp_parts<I: Isa, T: Word>(x: T) -> (T, T, T) {
+    let e = reduce::<I, T>(x, T::BIAS + T::LIFT.1);
+    let high = T::lit(1.0) + (e.r + e.tail);
+    let low = ((T::lit(1.0) - high) + e.r) + e.tail;
+    (high, low, T::pow2(e.k))
 }
 
 /// eˣ - 1
@@ -80,7 +103,7 @@ pub(super) fn exp_m1<I: Isa, T: Word>(x: T) -> T {
     // result rounds to -1.
     let half = T::lit(0.5);
     let range = (T::lit(-50.0), T::EXP_RANGE.1);
-    let e = reduce::<I, T>(clamp(x, range), T::lit(0.0), T::BIAS - T::lit(1.0));
+    let e = reduce_exactly::<I, T>(clamp(x, range), T::lit(0.0), T::BIAS - T::lit(1.0));
     let scale = T::pow2(e.k);
     let (high, low) = fast_two_sum(scale - half, scale * e.r);
     let sum = high + scale.fma::<I>(e.tail, low);
@@ -95,7 +118,7 @@ pub(super) fn exp_m1<I: Isa, T: Word>(x: T) -> T {
 /// eˣ - 1 in two parts, for -50 ≤ x ≤ 0.
 #[inline(always)]
 pub(super) fn exp_m1_parts<I: Isa, T: Word>(x: T) -> (T, T) {
-    let e = reduce::<I, T>(x, T::lit(0.0), T::BIAS);
+    let e = reduce_exactly::<I, T>(x, T::lit(0.0), T::BIAS);
     let scale = T::pow2(e.k);
     let (high, low) = fast_two_sum(scale - T::lit(1.0), scale * e.r);
     fast_two_sum(high, scale.fma::<I>(e.tail, low))

@@ -3,7 +3,7 @@
 use super::super::isa::Isa;
 use super::Lane;
 use super::arith::{clamp, fast_two_sum, poly, residual, two_product};
-use super::exp::exp_parts;
+use super::exp::exp_of_sum;
 use super::ln::split_any;
 use super::word::Word;
 
@@ -50,6 +50,9 @@ const EXP_SHORT: [f64; 6] = [
     0.001393819090225068,
     0.00019839892992200883,
 ];
+
+/// |ln x| is at least 2⁻⁵³ except at 1, so that this power of anything else over- or underflows.
+const LARGE_POWER: f64 = 1e200;
 
 /// ln x in two parts for positive finite x: y ln x goes up to 745, so that the result needs
 /// eleven bits more of the logarithm than a rounded one has.
@@ -100,43 +103,39 @@ fn multiply<I: Isa>(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
 
 /// ln |x| at 0, infinity and NaN, where the reduction gives nonsense; `ln` elsewhere.
 #[inline(always)]
-fn ln_edges<T: Word>(magnitude: T, ln: T) -> T {
-    let ln = if magnitude < T::INFINITY {
-        ln
-    } else {
-        magnitude
-    };
-    if magnitude > T::lit(0.0) || magnitude.is_nan_word() {
-        ln
-    } else {
+fn ln_edges<T: Word>(size: T, ln: T) -> T {
+    let ln = if size < T::INFINITY { ln } else { size };
+    if size == T::lit(0.0) {
         -T::INFINITY
+    } else {
+        ln
     }
 }
 
-/// Whether y ≥ 0 is an integer. Every value from 2ᵐ on is one, and below, adding 2ᵐ rounds to one.
+/// The distance of |y| from the nearest even integer: 0 for even, 1 for odd integers.
 #[inline(always)]
-fn is_integer<T: Word>(y: T) -> bool {
+fn from_even<I: Isa, T: Word>(y: T) -> T {
+    // From 2/ε on all values are even integers; up to there, adding 1/ε rounds y/2 to an integer.
     let units = T::lit(1.0) / T::EPSILON;
-    let whole = (y + units) - units;
-    (y >= units) | (whole == y)
+    let size = y.magnitude();
+    let size = if size > units + units {
+        units + units
+    } else {
+        size
+    };
+    let whole = size.fma::<I>(T::lit(0.5), units) - units;
+    whole.fma::<I>(T::lit(-2.0), size).magnitude()
 }
 
 /// xʸ from |x|ʸ: signs, and the arguments where the logarithm does not decide.
 #[inline(always)]
-fn signed<T: Word>(x: T, y: T, power: T) -> T {
+fn signed<I: Isa, T: Word>(x: T, y: T, power: T) -> T {
     let (zero, one) = (T::lit(0.0), T::lit(1.0));
-    let (x_size, y_size) = (x.magnitude(), y.magnitude());
-    let integer = is_integer(y_size);
-    let odd = integer & !is_integer(y_size * T::lit(0.5));
-    // (±1)^(±inf) = 1
-    let power = if (x_size == one) & !y.is_nan_word() {
-        one
-    } else {
-        power
-    };
-    let power = power.flip_sign(if odd { x } else { zero });
-    // A finite negative x has a root only at integers.
-    let power = if (x < zero) & (x_size < T::INFINITY) & !integer {
+    let rest = from_even::<I, T>(y);
+    let power = power.flip_sign(if rest == one { x } else { zero });
+    // A finite negative x has a power only at integers.
+    let no_integer = (rest > zero) & (rest < one);
+    let power = if (x < zero) & (x > -T::INFINITY) & no_integer {
         T::NAN
     } else {
         power
@@ -151,12 +150,13 @@ pub(super) fn powf_f64<I: Isa>(x: f64, y: f64) -> f64 {
     let size = x.magnitude();
     let (ln, ln_low) = ln_parts::<I>(size);
     let ln = ln_edges(size, ln);
-    let p = y * ln;
-    let p_low = y.fma::<I>(ln_low, -residual::<I, f64>(y, ln, p));
+    // A finite y, so that (-1)^(±inf) = e⁰; any other x still goes to 0 or infinity.
+    let bounded = clamp(y, (-LARGE_POWER, LARGE_POWER));
+    let p = bounded * ln;
+    let p_low = bounded.fma::<I>(ln_low, -residual::<I, f64>(bounded, ln, p));
     // Where the result is 0 or infinite, the error of the product need not exist.
     let p_low = if p.magnitude() < 800.0 { p_low } else { 0.0 };
-    let ((high, low), (first, second)) = exp_parts::<I, f64>(clamp(p, f64::EXP_RANGE), p_low);
-    signed(x, y, (high + low) * first * second)
+    signed::<I, f64>(x, y, exp_of_sum::<I, f64>(clamp(p, f64::EXP_RANGE), p_low))
 }
 
 /// xʸ, in `f64` up to the last rounding.
@@ -167,10 +167,11 @@ pub(super) fn powf_f32<I: Isa>(x: f32, y: f32) -> f32 {
     let f = m - 1.0;
     let bend = f.fma::<I>(poly::<I, f64>(f, &LN_SHORT), -0.5);
     let ln = k.fma::<I>(std::f64::consts::LN_2, (f * f).fma::<I>(bend, f));
-    let p = clamp(f64::from(y) * ln_edges(size, ln), (-700.0, 700.0));
+    let bounded = clamp(f64::from(y), (-LARGE_POWER, LARGE_POWER));
+    let p = clamp(bounded * ln_edges(size, ln), (-700.0, 700.0));
     let magic = f64::MAGIC + f64::BIAS;
     let k = p.fma::<I>(std::f64::consts::LOG2_E, magic);
     let r = (k - magic).fma::<I>(-std::f64::consts::LN_2, p);
     let e = (r * r).fma::<I>(poly::<I, f64>(r, &EXP_SHORT), r) + 1.0;
-    signed(x, y, (e * f64::pow2(k)) as f32)
+    signed::<I, f32>(x, y, (e * f64::pow2(k)) as f32)
 }

@@ -31,7 +31,8 @@ pub(super) trait Word:
     const MAGIC: Self;
     /// The exponent bias.
     const BIAS: Self;
-    /// A power of two that makes every subnormal value normal, and its exponent.
+    /// A power of two that makes every subnormal value normal (also those of an exponential at the
+    /// lower end of [`Self::EXP_RANGE`]), and its exponent.
     const LIFT: (Self, Self);
     /// ln 2 in two parts; the first times any exponent is exact.
     const LN2: (Self, Self);
@@ -46,8 +47,6 @@ pub(super) trait Word:
 
     /// The constant nearest to `value`.
     fn lit(value: f64) -> Self;
-    /// Whether this is not a number.
-    fn is_nan_word(self) -> bool;
     /// |x|
     fn magnitude(self) -> Self;
     /// `self` with its sign flipped where `other` is negative.
@@ -87,10 +86,6 @@ macro_rules! word {
             #[inline(always)]
             fn lit(value: f64) -> Self {
                 value as $t
-            }
-            #[inline(always)]
-            fn is_nan_word(self) -> bool {
-                self.is_nan()
             }
             #[inline(always)]
             fn magnitude(self) -> Self {
@@ -136,7 +131,7 @@ macro_rules! word {
 
 word!(
     f64, u64, mantissa: 52, bias: 1023,
-    lift: (18_014_398_509_481_984.0, 54.0),
+    lift: (18_446_744_073_709_551_616.0, 64.0),
     splitter: 134_217_729.0,
     // 40 bits, so that 11 more of an exponent fit.
     ln2: (0.6931471805592082, 7.371002565167799e-13),
@@ -148,7 +143,7 @@ word!(
 );
 word!(
     f32, u32, mantissa: 23, bias: 127,
-    lift: (33_554_432.0, 25.0),
+    lift: (4_294_967_296.0, 32.0),
     splitter: 4097.0,
     // 13 bits, so that 8 more of an exponent fit.
     ln2: (0.693_115_23, 3.194_618_3e-5),
