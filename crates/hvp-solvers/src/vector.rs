@@ -114,7 +114,11 @@ pub fn norm2<T: Real>(x: &[T]) -> T {
     if top == T::zero() || !top.is_finite() {
         return top;
     }
-    let factor = if top.is_normal() { power_of_two_below(top) } else { top };
+    let factor = if top.is_normal() {
+        power_of_two_below(top)
+    } else {
+        top
+    };
     let mut sum = T::zero();
     for &v in x {
         let scaled = v / factor;
