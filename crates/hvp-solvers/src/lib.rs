@@ -25,10 +25,15 @@
 //! let a = DenseOperator::new(array![[4.0, 1.0], [1.0, 3.0]])?;
 //! let solved = Cg::default().solve(&a, array![1.0, 2.0].view())?;
 //! assert!(solved.stop.is_converged());
-//! assert!((solved.x[0] - 1.0 / 11.0).abs() < 1e-12);
+//! assert!((solved.x[0] - 1.0_f64 / 11.0).abs() < 1e-12);
 //! assert_eq!(solved.stats.n_products, 3); // two iterations and one check
 //! # Ok::<(), hvp_solvers::SolverError>(())
 //! ```
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are pointers and strides: ndarray's own functions take them by value"
+)]
 
 pub mod dense;
 pub mod eigen;

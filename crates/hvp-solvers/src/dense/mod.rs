@@ -44,7 +44,7 @@ pub struct NotPositiveDefinite {
 /// use ndarray::array;
 /// let factor = cholesky(array![[4.0, 2.0], [2.0, 3.0]].view())?;
 /// let x = factor.solve(array![8.0, 7.0].view())?;
-/// assert!((x[0] - 1.25).abs() < 1e-15 && (x[1] - 1.5).abs() < 1e-15);
+/// assert!((x[0] - 1.25_f64).abs() < 1e-15 && (x[1] - 1.5_f64).abs() < 1e-15);
 /// assert!(cholesky(array![[1.0, 2.0], [2.0, 1.0]].view()).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

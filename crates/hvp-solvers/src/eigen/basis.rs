@@ -72,8 +72,8 @@ impl<T: Real> Basis<T> {
             for i in 0..self.len {
                 self.coefficients[i] = dot(self.row(i), w);
             }
-            for i in 0..self.len {
-                h[i] += self.coefficients[i];
+            for (i, h) in h[..self.len].iter_mut().enumerate() {
+                *h += self.coefficients[i];
                 axpy(-self.coefficients[i], self.row(i), w);
             }
             let after = norm2(w);

@@ -25,7 +25,7 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, sca
 /// use ndarray::array;
 /// let a = DiagonalOperator::new(array![1.0, 2.0, 4.0]);
 /// let solved = Cg::default().solve(&a, array![1.0, 1.0, 1.0].view())?;
-/// assert!((solved.x[2] - 0.25).abs() < 1e-12);
+/// assert!((solved.x[2] - 0.25_f64).abs() < 1e-12);
 /// # Ok::<(), hvp_solvers::SolverError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -246,6 +246,26 @@ impl<T: Real> TruncatedWorkspace<T> {
         None
     }
 
+    /// Replaces the path by the single direction `d`, of norm one and negative curvature;
+    /// [`shrink`](Self::shrink) then steps along it.
+    pub(crate) fn follow(&mut self, d: &[T], curvature: T) {
+        let (zero, one) = (T::zero(), T::one());
+        self.unit = one;
+        self.directions.clear();
+        self.directions.extend_from_slice(d);
+        self.pieces.clear();
+        self.pieces.push(Piece {
+            zz: zero,
+            zd: zero,
+            dd: one,
+            model: zero,
+            slope: zero,
+            curvature,
+            rayleigh: curvature,
+            negative: true,
+        });
+    }
+
     /// Moves along the piece to the boundary and returns to the caller's units.
     fn finish_on_boundary(&mut self, piece: Piece<T>, tau: T) -> TruncatedOutcome<T> {
         axpy(tau, &self.d, &mut self.z);
