@@ -41,7 +41,8 @@ fn fold<T: Real>(mut acc: [T; LANES]) -> T {
     let mut width = LANES / 2;
     while width > 0 {
         for l in 0..width {
-            acc[l] = acc[l] + acc[l + width];
+            let other = acc[l + width];
+            acc[l] += other;
         }
         width /= 2;
     }

@@ -21,7 +21,8 @@ pub struct EigenPair<T> {
     /// to the neighbouring Ritz values less their own residuals; it trusts that the
     /// iteration has seen the eigenvalues next to this one.
     pub error_bound: T,
-    /// Whether the residual is within the tolerance.
+    /// Whether the residual that the iteration carries, `β|y_m|`, is within the tolerance.
+    /// The recomputed one is that up to rounding.
     pub converged: bool,
 }
 
