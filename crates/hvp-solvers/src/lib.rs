@@ -1,1 +1,50 @@
-//! (under construction)
+//! Newton and Krylov methods that need only products with a matrix.
+//!
+//! Everything here works on a [`LinearOperator`]: something that can
+//! multiply a vector, usually the Hessian of a loss that nobody could afford to
+//! write down. The methods know nothing of automatic differentiation; an
+//! [`Objective`] with products ([`SecondOrder`]) is all a Newton method asks for.
+//!
+//! | module | what it answers |
+//! |---|---|
+//! | [`operator`] | what is `A x`? Dense, diagonal, closures, shifts, counting |
+//! | [`objective`] | what are `f`, `∇f`, `Hv`, `Gv` at this point? |
+//! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
+//! | [`newton`] | where is a minimum of `f`? |
+//! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
+//! | [`dense`] | the same for a matrix small enough to factorise |
+//!
+//! Not converging is an outcome, with its reason and the best point so far; an
+//! [`SolverError`] means that the call itself made no sense. The unit of cost is
+//! the product `A v`, and every outcome says how many it used.
+//!
+//! ```
+//! use hvp_solvers::{linear::Cg, operator::DenseOperator};
+//! use ndarray::array;
+//!
+//! let a = DenseOperator::new(array![[4.0, 1.0], [1.0, 3.0]])?;
+//! let solved = Cg::default().solve(&a, array![1.0, 2.0].view())?;
+//! assert!(solved.stop.is_converged());
+//! assert!((solved.x[0] - 1.0_f64 / 11.0).abs() < 1e-12);
+//! assert_eq!(solved.stats.n_products, 3); // two iterations and one check
+//! # Ok::<(), hvp_solvers::SolverError>(())
+//! ```
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are pointers and strides: ndarray's own functions take them by value"
+)]
+
+pub mod dense;
+pub mod eigen;
+mod error;
+pub mod linear;
+pub mod newton;
+pub mod objective;
+pub mod operator;
+mod random;
+pub mod vector;
+
+pub use error::{Quantity, SolverError};
+pub use objective::{Curvature, CurvatureOperator, Objective, SecondOrder};
+pub use operator::LinearOperator;

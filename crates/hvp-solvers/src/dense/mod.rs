@@ -1,0 +1,190 @@
+//! Factorisations of matrices small enough to write down.
+//!
+//! One small interface, two backends: the pure-Rust `faer` by default, LAPACK
+//! through `ndarray-linalg` with the cargo feature `lapack`. Both run on one thread
+//! here, so that results do not depend on how many there are (OpenBLAS follows its
+//! own environment variable `OPENBLAS_NUM_THREADS`).
+
+#[cfg_attr(feature = "lapack", path = "lapack.rs")]
+#[cfg_attr(not(feature = "lapack"), path = "pure.rs")]
+mod backend;
+mod classify;
+
+use ad_core::Real;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1};
+
+pub use classify::{Classification, PointKind, classify};
+
+use crate::SolverError;
+use crate::error::check_len;
+use crate::vector::{axpy, dot};
+
+/// The scalars that the dense backend factorises: `f32` and `f64`.
+pub trait DenseReal: Real + backend::Scalar {}
+
+impl DenseReal for f32 {}
+impl DenseReal for f64 {}
+
+/// The name of the backend in this build, `"faer"` or `"lapack"`.
+pub const BACKEND: &str = backend::NAME;
+
+/// A matrix turned out not to be positive definite (or not finite).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the matrix is not positive definite: pivot {pivot} is not positive")]
+pub struct NotPositiveDefinite {
+    /// The first pivot that is not positive; for a matrix that is not finite, the first
+    /// row with such an entry.
+    pub pivot: usize,
+}
+
+/// The factorisation `A = LLᵀ` of a symmetric positive definite matrix.
+///
+/// ```
+/// use hvp_solvers::dense::cholesky;
+/// use ndarray::array;
+/// let factor = cholesky(array![[4.0, 2.0], [2.0, 3.0]].view())?;
+/// let x = factor.solve(array![8.0, 7.0].view())?;
+/// assert!((x[0] - 1.25_f64).abs() < 1e-15 && (x[1] - 1.5_f64).abs() < 1e-15);
+/// assert!(cholesky(array![[1.0, 2.0], [2.0, 1.0]].view()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cholesky<T> {
+    n: usize,
+    /// `Lᵀ` in the upper triangle, row-major: the columns of `L` are contiguous.
+    upper: Vec<T>,
+}
+
+/// Factorises `A = LLᵀ`; reads the upper triangle of `a` only.
+///
+/// Costs `n³/3` flops and one copy of the matrix.
+///
+/// # Errors
+/// [`NotPositiveDefinite`], also for a matrix with an entry that is not finite.
+///
+/// # Panics
+/// If `a` is not square.
+pub fn cholesky<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Cholesky<T>, NotPositiveDefinite> {
+    let n = a.nrows();
+    assert_eq!(
+        a.ncols(),
+        n,
+        "cholesky: the matrix is {n}×{}, not square",
+        a.ncols()
+    );
+    let finite = |row: ArrayView1<'_, T>| row.iter().all(|v| v.is_finite());
+    if let Some(pivot) = a.rows().into_iter().position(|row| !finite(row)) {
+        return Err(NotPositiveDefinite { pivot });
+    }
+    let mut upper: Vec<T> = a.iter().copied().collect();
+    if n > 0 {
+        backend::factorise(&mut upper, n).map_err(|pivot| NotPositiveDefinite { pivot })?;
+    }
+    // A matrix at the edge of overflow can factorise into infinities.
+    match (0..n).find(|&i| !(upper[i * n + i] > T::zero() && upper[i * n + i].is_finite())) {
+        None => Ok(Cholesky { n, upper }),
+        Some(pivot) => Err(NotPositiveDefinite { pivot }),
+    }
+}
+
+impl<T: Real> Cholesky<T> {
+    /// The dimension.
+    pub fn dim(&self) -> usize {
+        self.n
+    }
+
+    /// Solves `A x = b`. Costs `2n²` flops.
+    ///
+    /// # Errors
+    /// [`SolverError::DimensionMismatch`].
+    pub fn solve(&self, b: ArrayView1<'_, T>) -> Result<Array1<T>, SolverError> {
+        let mut x = Array1::zeros(self.n);
+        self.solve_into(b, x.view_mut())?;
+        Ok(x)
+    }
+
+    /// Solves `A x = b` into `x`.
+    ///
+    /// # Errors
+    /// [`SolverError::DimensionMismatch`].
+    pub fn solve_into(
+        &self,
+        b: ArrayView1<'_, T>,
+        mut x: ArrayViewMut1<'_, T>,
+    ) -> Result<(), SolverError> {
+        check_len("b", b.len(), self.n)?;
+        check_len("x", x.len(), self.n)?;
+        x.assign(&b);
+        match x.as_slice_mut() {
+            Some(x) => self.solve_in_place(x),
+            None => {
+                let mut contiguous = x.to_vec();
+                self.solve_in_place(&mut contiguous);
+                x.assign(&ArrayView1::from(&contiguous));
+            }
+        }
+        Ok(())
+    }
+
+    fn solve_in_place(&self, x: &mut [T]) {
+        let n = self.n;
+        // L y = b by columns of L, then Lᵀ x = y by rows of Lᵀ: both contiguous.
+        for i in 0..n {
+            let row = &self.upper[i * n..(i + 1) * n];
+            let (head, tail) = x.split_at_mut(i + 1);
+            head[i] /= row[i];
+            axpy(-head[i], &row[i + 1..], tail);
+        }
+        for i in (0..n).rev() {
+            let row = &self.upper[i * n..(i + 1) * n];
+            x[i] = (x[i] - dot(&row[i + 1..], &x[i + 1..])) / row[i];
+        }
+    }
+
+    /// `log det A = 2 Σ log Lᵢᵢ`.
+    pub fn log_determinant(&self) -> T {
+        let sum: T = (0..self.n).map(|i| self.upper[i * (self.n + 1)].ln()).sum();
+        T::of(2.0) * sum
+    }
+}
+
+/// All eigenvalues of a symmetric matrix, ascending; reads the upper triangle only.
+///
+/// Costs about `4n³/3` flops and one copy of the matrix.
+///
+/// ```
+/// use hvp_solvers::dense::eigenvalues;
+/// use ndarray::array;
+/// let values = eigenvalues(array![[2.0, 1.0], [1.0, 2.0]].view())?;
+/// assert!((values[0] - 1.0_f64).abs() < 1e-15 && (values[1] - 3.0).abs() < 1e-15);
+/// # Ok::<(), hvp_solvers::SolverError>(())
+/// ```
+///
+/// # Errors
+/// [`SolverError::NotSquare`], [`SolverError::NonFiniteInput`], or
+/// [`SolverError::DenseEigenFailed`].
+pub fn eigenvalues<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Array1<T>, SolverError> {
+    let (rows, cols) = a.dim();
+    if rows != cols {
+        return Err(SolverError::NotSquare {
+            what: "matrix",
+            rows,
+            cols,
+        });
+    }
+    if let Some(index) = a.iter().position(|v| !v.is_finite()) {
+        return Err(SolverError::NonFiniteInput {
+            what: "matrix",
+            index,
+        });
+    }
+    if rows == 0 {
+        return Ok(Array1::zeros(0));
+    }
+    let copy: Array2<T> = a.as_standard_layout().into_owned();
+    let values = backend::eigenvalues(copy).ok_or(SolverError::DenseEigenFailed)?;
+    if values.iter().all(|v| v.is_finite()) {
+        return Ok(values);
+    }
+    Err(SolverError::DenseEigenFailed)
+}

@@ -1,0 +1,52 @@
+//! Dense factorisations by `faer`.
+
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{
+    LltError, LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
+};
+use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::{MatMut, MatRef, Par, Spec};
+use ndarray::{Array1, Array2};
+
+pub(super) const NAME: &str = "faer";
+
+/// What the backend asks of a scalar.
+pub trait Scalar: faer::traits::RealField {}
+
+impl Scalar for f32 {}
+impl Scalar for f64 {}
+
+/// `Lᵀ` of `A = LLᵀ` into the upper triangle of the row-major `a`; or the bad pivot.
+pub(super) fn factorise<T: Scalar>(a: &mut [T], n: usize) -> Result<(), usize> {
+    // Read by columns, the row-major matrix is its transpose, and the lower triangle
+    // that faer works on is our upper one.
+    let a = MatMut::from_column_major_slice_mut(a, n, n);
+    let scratch = cholesky_in_place_scratch::<T>(n, Par::Seq, Spec::default());
+    let mut memory = MemBuffer::new(scratch);
+    let stack = MemStack::new(&mut memory);
+    cholesky_in_place(
+        a,
+        LltRegularization::default(),
+        Par::Seq,
+        stack,
+        Spec::default(),
+    )
+    .map(|_| ())
+    .map_err(|LltError::NonPositivePivot { index }| index)
+}
+
+/// Ascending eigenvalues of the symmetric matrix in the upper triangle of `a`.
+pub(super) fn eigenvalues<T: Scalar + ad_core::Real>(a: Array2<T>) -> Option<Array1<T>> {
+    let n = a.nrows();
+    let a = a.as_slice()?;
+    let a = MatRef::from_column_major_slice(a, n, n);
+    let mut values = Array1::zeros(n);
+    let none = ComputeEigenvectors::No;
+    let scratch = self_adjoint_evd_scratch::<T>(n, none, Par::Seq, Spec::default());
+    let mut memory = MemBuffer::new(scratch);
+    let stack = MemStack::new(&mut memory);
+    let out = DiagMut::from_slice_mut(values.as_slice_mut()?);
+    self_adjoint_evd(a, out, None, Par::Seq, stack, Spec::default()).ok()?;
+    Some(values)
+}

@@ -1,0 +1,75 @@
+//! What an eigenvalue solve returns.
+
+use ndarray::Array1;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Quantity;
+
+/// An approximate eigenpair and what is known about its error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EigenPair<T> {
+    /// The Rayleigh quotient `θ = uᵀAu` of the vector.
+    pub value: T,
+    /// The vector `u`, of norm 1.
+    pub vector: Array1<T>,
+    /// The true residual `‖Au − θu‖`, recomputed by a product of its own.
+    pub residual: T,
+    /// An eigenvalue of `A` lies within this distance of `value`:
+    /// `min(r, r²/gap)` and an allowance of `10·eps·‖A‖` for the rounding of `θ` and `r`.
+    ///
+    /// The bound by `r` is a theorem. The gap, which makes it sharper, is the distance
+    /// to the neighbouring Ritz values less their own residuals; it trusts that the
+    /// iteration has seen the eigenvalues next to this one.
+    pub error_bound: T,
+    /// Whether the residual that the iteration carries, `β|y_m|`, is within the tolerance.
+    /// The recomputed one is that up to rounding.
+    pub converged: bool,
+}
+
+/// How an eigenvalue solve ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum EigenStop {
+    /// All wanted pairs are within tolerance.
+    Converged,
+    /// The limit of restarts was reached; see [`EigenPair::converged`] for each pair.
+    MaxRestarts,
+    /// A NaN or an infinity; the pairs are what was known before.
+    NonFinite {
+        /// Where it appeared.
+        what: Quantity,
+    },
+}
+
+/// What an eigenvalue solve cost and how healthy it was.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EigenStats {
+    /// Products with the operator, the final residuals included.
+    pub n_products: usize,
+    /// Restarts.
+    pub n_restarts: usize,
+    /// How often the Krylov space was exhausted and continued with a random vector.
+    pub n_breakdowns: usize,
+    /// How often a deflated random vector looked for missed copies of eigenvalues.
+    pub n_probes: usize,
+    /// `max |UᵀU − I|` over the returned vectors.
+    pub orthogonality: f64,
+    /// The largest deviation from symmetry seen, relative to `‖A‖`: about `eps` for a
+    /// symmetric operator. A larger number means that the products are wrong.
+    pub asymmetry: f64,
+    /// The largest `‖Av‖` over unit vectors `v` seen, a lower bound of `‖A‖`.
+    pub norm_estimate: f64,
+}
+
+/// Eigenpairs and how they were found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EigenOutcome<T> {
+    /// The wanted pairs: [`Largest`](super::Which::Largest) descending,
+    /// [`Smallest`](super::Which::Smallest) and [`BothEnds`](super::Which::BothEnds)
+    /// ascending, [`LargestMagnitude`](super::Which::LargestMagnitude) by falling modulus.
+    pub pairs: Vec<EigenPair<T>>,
+    /// How it ended.
+    pub stop: EigenStop,
+    /// Cost and health.
+    pub stats: EigenStats,
+}

@@ -1,0 +1,506 @@
+//! Conjugate gradients truncated by a trust region (Steihaug 1983, Toint 1981).
+
+use ad_core::Real;
+use ndarray::{Array1, ArrayView1};
+use serde::{Deserialize, Serialize};
+
+use super::boundary::boundary_steps;
+use super::preconditioner::{Identity, Preconditioner, precondition};
+use crate::error::{Quantity, SolverError, check_finite, check_len, check_setting};
+use crate::operator::{LinearOperator, apply};
+use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, scale_sub};
+
+/// Approximately minimises `m(z) = gᵀz + ½ zᵀBz` subject to `‖z‖_M ≤ Δ`; `B` may be
+/// indefinite or singular.
+///
+/// Follows the path of conjugate gradients from zero, along which `m` falls and `‖z‖_M`
+/// grows, until the residual `‖g + Bz‖` is small, the path leaves the ball, or a
+/// direction of nonpositive curvature turns up. In the last case the step goes to
+/// whichever end of the ball along that direction has the lower model.
+///
+/// - **Cost**: one product an iteration, none at the boundary; the model's value,
+///   the norm and the Rayleigh quotients come from numbers that the iteration has anyway.
+/// - **Memory**: four vectors, five with a preconditioner, and `path_memory` more
+///   for the path; see [`TruncatedWorkspace::shrink`].
+/// - **Guarantee**: `m(z) ≤ m(Cauchy point) ≤ 0`, and `z` is finite.
+///
+/// References: Nocedal & Wright, *Numerical Optimization*, 2nd ed., algorithm 7.2;
+/// Conn, Gould & Toint, *Trust-Region Methods*, §7.5.1.
+///
+/// ```
+/// use hvp_solvers::{linear::{TruncatedCg, TruncatedStop}, operator::DiagonalOperator};
+/// use ndarray::array;
+/// // m(z) = z₁ + ½(−z₁² + z₂²): the curvature along the gradient is negative.
+/// let b = DiagonalOperator::new(array![-1.0, 1.0]);
+/// let solved = TruncatedCg::default().solve(&b, array![1.0, 0.0].view(), 2.0)?;
+/// assert_eq!(solved.outcome.stop, TruncatedStop::NegativeCurvature);
+/// assert_eq!(solved.step, array![-2.0, 0.0]);
+/// assert_eq!(solved.outcome.model, -4.0);
+/// # Ok::<(), hvp_solvers::SolverError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TruncatedCg {
+    /// Stop inside the ball at `‖g + Bz‖ ≤ relative_tolerance · ‖g‖`. Default 1e-8.
+    pub relative_tolerance: f64,
+    /// At most this many products; `None` for `2n + 2`.
+    pub max_iters: Option<usize>,
+    /// How many directions of the path are kept for [`TruncatedWorkspace::shrink`].
+    /// Default 16. Shrinking cuts the path near its beginning, so the first
+    /// directions are the useful ones.
+    pub path_memory: usize,
+}
+
+impl Default for TruncatedCg {
+    fn default() -> Self {
+        Self {
+            relative_tolerance: 1e-8,
+            max_iters: None,
+            path_memory: 16,
+        }
+    }
+}
+
+/// How [`TruncatedCg`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum TruncatedStop {
+    /// The residual is within tolerance, inside the ball.
+    Converged,
+    /// The path left the ball; `‖z‖_M = Δ`.
+    Boundary,
+    /// A direction of nonpositive curvature was followed to the boundary.
+    NegativeCurvature,
+    /// The limit of products was reached, inside the ball.
+    MaxIterations,
+    /// Rounding prevents further progress, inside the ball.
+    Stagnated,
+    /// A NaN or an infinity; the step is the last good iterate, possibly zero.
+    NonFinite {
+        /// Where it appeared.
+        what: Quantity,
+    },
+}
+
+impl TruncatedStop {
+    /// Whether the step ends on the boundary of the trust region.
+    pub fn on_boundary(self) -> bool {
+        matches!(self, Self::Boundary | Self::NegativeCurvature)
+    }
+}
+
+/// What is known about a truncated step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TruncatedOutcome<T> {
+    /// How it ended.
+    pub stop: TruncatedStop,
+    /// The model's value at the step, `gᵀz + ½zᵀBz ≤ 0`.
+    pub model: T,
+    /// `‖z‖_M`.
+    pub step_norm: T,
+    /// Products made; zero for [`TruncatedWorkspace::shrink`].
+    pub n_products: usize,
+}
+
+/// A direction along which the curvature is nonpositive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NegativeCurvature<T> {
+    /// The direction `d`, of norm 1.
+    pub direction: Array1<T>,
+    /// Its Rayleigh quotient `dᵀBd / dᵀd`, an upper bound of the smallest eigenvalue.
+    pub rayleigh: T,
+}
+
+/// A truncated step with its vectors; see [`TruncatedCg::solve`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TruncatedSolution<T> {
+    /// The step `z`.
+    pub step: Array1<T>,
+    /// The direction of nonpositive curvature, if one was met.
+    pub negative_curvature: Option<NegativeCurvature<T>>,
+    /// Ending, model value, norm, cost.
+    pub outcome: TruncatedOutcome<T>,
+}
+
+/// One straight piece of the path: `z + τd`, `τ ≥ 0`.
+#[derive(Debug, Clone, Copy)]
+struct Piece<T> {
+    /// `‖z‖²_M`, `zᵀMd`, `‖d‖²_M` where the piece starts.
+    zz: T,
+    zd: T,
+    dd: T,
+    /// The model along the piece: `model + τ·slope + ½τ²·curvature`.
+    model: T,
+    slope: T,
+    curvature: T,
+    /// `dᵀBd / dᵀd`.
+    rayleigh: T,
+    /// Whether the curvature counts as nonpositive.
+    negative: bool,
+}
+
+impl<T: Real> Piece<T> {
+    fn model_at(&self, tau: T) -> T {
+        self.model + tau * (self.slope + T::of(0.5) * tau * self.curvature)
+    }
+
+    /// `‖z + τd‖_M`.
+    fn norm_at(&self, tau: T) -> T {
+        let squared = self.zz + tau * (T::of(2.0) * self.zd + tau * self.dd);
+        squared.max(T::zero()).sqrt()
+    }
+
+    /// The minimiser along the piece.
+    fn alpha(&self) -> T {
+        -self.slope / self.curvature
+    }
+
+    /// The step to the boundary if the piece leaves the ball of this radius.
+    fn leaves(&self, radius: T) -> Option<T> {
+        if self.negative {
+            let (minus, plus) = boundary_steps(self.zz, self.zd, self.dd, radius)?;
+            let back = self.model_at(minus) < self.model_at(plus);
+            return Some(if back { minus } else { plus });
+        }
+        // Written so that an infinite or NaN norm counts as outside.
+        if self.norm_at(self.alpha()) < radius {
+            return None;
+        }
+        boundary_steps(self.zz, self.zd, self.dd, radius).map(|(_, plus)| plus)
+    }
+}
+
+/// The vectors of [`TruncatedCg::solve_into`], allocated once and used again.
+#[derive(Debug, Clone)]
+pub struct TruncatedWorkspace<T> {
+    z: Vec<T>,
+    r: Vec<T>,
+    d: Vec<T>,
+    q: Vec<T>,
+    y: Vec<T>,
+    pieces: Vec<Piece<T>>,
+    directions: Vec<T>,
+    /// Power of two near `‖g‖`: `g`, `z` and the radius are held in units of it.
+    unit: T,
+    identity: bool,
+    negative: Option<T>,
+}
+
+impl<T: Real> TruncatedWorkspace<T> {
+    /// A workspace for dimension `n`: five vectors; the path grows on first use.
+    pub fn new(n: usize) -> Self {
+        let zeros = || vec![T::zero(); n];
+        Self {
+            z: zeros(),
+            r: zeros(),
+            d: zeros(),
+            q: zeros(),
+            y: zeros(),
+            pieces: Vec::new(),
+            directions: Vec::new(),
+            unit: T::one(),
+            identity: true,
+            negative: None,
+        }
+    }
+
+    /// The step of the last solve or shrink.
+    pub fn step(&self) -> ArrayView1<'_, T> {
+        ArrayView1::from(&self.z)
+    }
+
+    /// The direction of nonpositive curvature that the last solve ended on, with its
+    /// Rayleigh quotient. The direction has norm one.
+    pub fn negative_curvature(&self) -> Option<NegativeCurvature<T>> {
+        let rayleigh = self.negative?;
+        let mut direction = self.d.clone();
+        scale(norm2(&direction).recip(), &mut direction);
+        Some(NegativeCurvature {
+            direction: Array1::from_vec(direction),
+            rayleigh,
+        })
+    }
+
+    /// Repeats the last solve with a smaller radius, without any product.
+    ///
+    /// The path does not depend on the radius, only the point where it is cut does.
+    /// So the result is what [`TruncatedCg::solve_into`] would return, up to rounding.
+    /// `None` if the cut lies beyond the stored part of the path; then the last step
+    /// is lost and the problem has to be solved again. Costs `2n` flops a piece.
+    pub fn shrink(&mut self, radius: T) -> Option<TruncatedOutcome<T>> {
+        let n = self.z.len();
+        let radius = radius / self.unit;
+        let stored = self.directions.len() / n.max(1);
+        self.z.fill(T::zero());
+        for i in 0..stored {
+            let piece = self.pieces[i];
+            let d = &self.directions[i * n..(i + 1) * n];
+            if let Some(tau) = piece.leaves(radius) {
+                self.d.copy_from_slice(d);
+                return Some(self.finish_on_boundary(piece, tau));
+            }
+            if piece.negative {
+                return None;
+            }
+            axpy(piece.alpha(), d, &mut self.z);
+        }
+        None
+    }
+
+    /// Replaces the path by the single direction `d`, of norm one and negative curvature;
+    /// [`shrink`](Self::shrink) then steps along it.
+    pub(crate) fn follow(&mut self, d: &[T], curvature: T) {
+        let (zero, one) = (T::zero(), T::one());
+        self.unit = one;
+        self.directions.clear();
+        self.directions.extend_from_slice(d);
+        self.pieces.clear();
+        self.pieces.push(Piece {
+            zz: zero,
+            zd: zero,
+            dd: one,
+            model: zero,
+            slope: zero,
+            curvature,
+            rayleigh: curvature,
+            negative: true,
+        });
+    }
+
+    /// Moves along the piece to the boundary and returns to the caller's units.
+    fn finish_on_boundary(&mut self, piece: Piece<T>, tau: T) -> TruncatedOutcome<T> {
+        axpy(tau, &self.d, &mut self.z);
+        self.negative = piece.negative.then_some(piece.rayleigh);
+        let stop = if piece.negative {
+            TruncatedStop::NegativeCurvature
+        } else {
+            TruncatedStop::Boundary
+        };
+        self.finish(stop, piece.model_at(tau), piece.norm_at(tau))
+    }
+
+    fn finish(&mut self, stop: TruncatedStop, model: T, norm: T) -> TruncatedOutcome<T> {
+        scale(self.unit, &mut self.z);
+        let model = model * self.unit * self.unit;
+        let step_norm = norm * self.unit;
+        if step_norm.is_finite() && model.is_finite() && all_finite(&self.z) {
+            return TruncatedOutcome {
+                stop,
+                model,
+                step_norm,
+                n_products: 0,
+            };
+        }
+        self.z.fill(T::zero());
+        let stop = TruncatedStop::NonFinite {
+            what: Quantity::Point,
+        };
+        TruncatedOutcome {
+            stop,
+            model: T::zero(),
+            step_norm: T::zero(),
+            n_products: 0,
+        }
+    }
+
+    /// Resets everything for a new gradient; returns `‖g‖` in the new units.
+    fn start(&mut self, g: ArrayView1<'_, T>, identity: bool) -> T {
+        for (r, &g) in self.r.iter_mut().zip(g) {
+            *r = g;
+        }
+        self.unit = power_of_two_below(norm2(&self.r));
+        let unit = self.unit;
+        for r in &mut self.r {
+            *r /= unit;
+        }
+        self.z.fill(T::zero());
+        self.d.fill(T::zero());
+        self.pieces.clear();
+        self.directions.clear();
+        self.identity = identity;
+        self.negative = None;
+        norm2(&self.r)
+    }
+}
+
+impl TruncatedCg {
+    /// Solves without a preconditioner (`M = I`), with a workspace of its own.
+    ///
+    /// # Errors
+    /// As [`solve_into`](Self::solve_into).
+    pub fn solve<T: Real, B: LinearOperator<T> + ?Sized>(
+        &self,
+        b: &B,
+        g: ArrayView1<'_, T>,
+        radius: T,
+    ) -> Result<TruncatedSolution<T>, SolverError> {
+        let mut work = TruncatedWorkspace::new(b.dim());
+        let outcome = self.solve_into(b, g, radius, &Identity, &mut work)?;
+        let negative_curvature = work.negative_curvature();
+        Ok(TruncatedSolution {
+            step: Array1::from_vec(work.z),
+            negative_curvature,
+            outcome,
+        })
+    }
+
+    /// Solves in a caller's workspace; the step is then [`TruncatedWorkspace::step`].
+    ///
+    /// # Errors
+    /// [`SolverError`] for lengths that do not match the operator, a gradient that is
+    /// not finite, a radius that is not positive and finite, or a negative tolerance.
+    pub fn solve_into<T, B, P>(
+        &self,
+        b: &B,
+        g: ArrayView1<'_, T>,
+        radius: T,
+        m: &P,
+        work: &mut TruncatedWorkspace<T>,
+    ) -> Result<TruncatedOutcome<T>, SolverError>
+    where
+        T: Real,
+        B: LinearOperator<T> + ?Sized,
+        P: Preconditioner<T> + ?Sized,
+    {
+        let n = b.dim();
+        check_len("gradient", g.len(), n)?;
+        check_len("workspace", work.z.len(), n)?;
+        check_len("preconditioner", m.dim().unwrap_or(n), n)?;
+        check_finite("gradient", g)?;
+        let positive = radius > T::zero() && radius.is_finite();
+        check_setting("radius", radius.as_f64(), positive, "positive and finite")?;
+        let tol = self.relative_tolerance;
+        check_setting("relative_tolerance", tol, tol >= 0.0, "at least zero")?;
+        let g_norm = work.start(g, m.is_identity());
+        let radius = (radius / work.unit).min(T::max_value());
+        let tol = T::of(tol) * g_norm;
+        if g_norm <= tol || g_norm == T::zero() {
+            return Ok(work.finish(TruncatedStop::Converged, T::zero(), T::zero()));
+        }
+        let (mut outcome, n_products) = self.iterate(b, radius, tol, m, work);
+        outcome.n_products = n_products;
+        Ok(outcome)
+    }
+
+    /// The loop of conjugate gradients, in units of `work.unit`.
+    fn iterate<T, B, P>(
+        &self,
+        b: &B,
+        radius: T,
+        tol: T,
+        m: &P,
+        work: &mut TruncatedWorkspace<T>,
+    ) -> (TruncatedOutcome<T>, usize)
+    where
+        T: Real,
+        B: LinearOperator<T> + ?Sized,
+        P: Preconditioner<T> + ?Sized,
+    {
+        let max_iters = self.max_iters.unwrap_or(2 * work.z.len() + 2);
+        let (mut zz, mut zd, mut dd, mut model) = (T::zero(), T::zero(), T::zero(), T::zero());
+        let (mut rz, mut alpha, mut steepest) = (T::zero(), T::zero(), T::zero());
+        for k in 0..max_iters {
+            let previous = rz;
+            rz = next_direction(m, work, previous);
+            if !(rz.is_finite() && rz > T::zero()) {
+                let stop = if rz.is_finite() {
+                    TruncatedStop::Stagnated
+                } else {
+                    TruncatedStop::NonFinite {
+                        what: Quantity::Preconditioner,
+                    }
+                };
+                return (work.finish(stop, model, zz.sqrt()), k);
+            }
+            let plain = dot(&work.d, &work.d);
+            // The recurrences hold while rᵀz = 0, which rounding erodes. Without
+            // a preconditioner the products themselves cost next to nothing.
+            if work.identity {
+                (zz, zd, dd) = (dot(&work.z, &work.z), dot(&work.z, &work.d), plain);
+            } else if k == 0 {
+                dd = rz;
+            } else {
+                let beta = rz / previous;
+                zd = beta * (zd + alpha * dd);
+                dd = rz + beta * beta * dd;
+            }
+            let slope = dot(&work.r, &work.d);
+            if slope >= T::zero() {
+                return (work.finish(TruncatedStop::Stagnated, model, zz.sqrt()), k);
+            }
+            apply(b, &work.d, &mut work.q);
+            let curvature = dot(&work.d, &work.q);
+            if !curvature.is_finite() {
+                let stop = TruncatedStop::NonFinite {
+                    what: Quantity::Product,
+                };
+                return (work.finish(stop, model, zz.sqrt()), k + 1);
+            }
+            let rayleigh = curvature / plain;
+            steepest = steepest.max(rayleigh);
+            // Below this the sign of the curvature is a matter of rounding.
+            let negative = rayleigh <= T::epsilon() * steepest;
+            let piece = Piece {
+                zz,
+                zd,
+                dd,
+                model,
+                slope,
+                curvature,
+                rayleigh,
+                negative,
+            };
+            self.store(piece, work);
+            if let Some(tau) = piece.leaves(radius) {
+                return (work.finish_on_boundary(piece, tau), k + 1);
+            }
+            alpha = piece.alpha();
+            if negative || !alpha.is_finite() {
+                let stop = TruncatedStop::NonFinite {
+                    what: Quantity::Point,
+                };
+                return (work.finish(stop, model, zz.sqrt()), k + 1);
+            }
+            axpy(alpha, &work.d, &mut work.z);
+            axpy(alpha, &work.q, &mut work.r);
+            model = piece.model_at(alpha);
+            let norm = piece.norm_at(alpha);
+            zz = norm * norm;
+            if norm2(&work.r) <= tol {
+                return (work.finish(TruncatedStop::Converged, model, norm), k + 1);
+            }
+        }
+        (
+            work.finish(TruncatedStop::MaxIterations, model, zz.sqrt()),
+            max_iters,
+        )
+    }
+
+    fn store<T: Real>(&self, piece: Piece<T>, work: &mut TruncatedWorkspace<T>) {
+        if work.pieces.len() < self.path_memory {
+            work.pieces.push(piece);
+            work.directions.extend_from_slice(&work.d);
+        }
+    }
+}
+
+/// `d ← −M⁻¹r + βd`; returns `rᵀM⁻¹r`.
+fn next_direction<T, P>(m: &P, work: &mut TruncatedWorkspace<T>, previous: T) -> T
+where
+    T: Real,
+    P: Preconditioner<T> + ?Sized,
+{
+    let rz = if work.identity {
+        dot(&work.r, &work.r)
+    } else {
+        precondition(m, &work.r, &mut work.y);
+        dot(&work.r, &work.y)
+    };
+    let beta = if previous > T::zero() {
+        rz / previous
+    } else {
+        T::zero()
+    };
+    let y = if work.identity { &work.r } else { &work.y };
+    scale_sub(beta, y, &mut work.d);
+    rz
+}

@@ -1,0 +1,261 @@
+//! Matrices with known spectra and functions with known minima.
+
+use std::cell::Cell;
+
+use hvp_solvers::{LinearOperator, Objective, SecondOrder};
+use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+pub const EPS: f64 = f64::EPSILON;
+
+pub fn normal(n: usize, seed: u64) -> Array1<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    Array1::from_shape_fn(n, |_| StandardNormal.sample(&mut rng))
+}
+
+pub fn norm(x: ArrayView1<'_, f64>) -> f64 {
+    hvp_solvers::vector::norm2(&x.to_vec())
+}
+
+/// `Q diag(spectrum) Qᵀ` with `Q` a product of three random reflections.
+pub fn with_spectrum(spectrum: &Array1<f64>, seed: u64) -> Array2<f64> {
+    let n = spectrum.len();
+    let mut a = Array2::from_diag(spectrum);
+    for s in 0..3 {
+        let v = normal(n, 1000 * seed + s);
+        let v = &v / norm(v.view()).max(f64::MIN_POSITIVE);
+        let column = v.view().insert_axis(ndarray::Axis(1));
+        let reflect = Array2::eye(n) - 2.0 * column.dot(&column.t());
+        a = reflect.dot(&a).dot(&reflect);
+    }
+    (&a + &a.t()) / 2.0
+}
+
+pub fn product(a: &impl LinearOperator<f64>, x: ArrayView1<'_, f64>) -> Array1<f64> {
+    let mut y = Array1::zeros(x.len());
+    a.apply_into(x, y.view_mut());
+    y
+}
+
+/// A function by its value, gradient and dense Hessian.
+#[derive(Clone)]
+pub struct Smooth {
+    pub n: usize,
+    pub f: fn(&[f64]) -> f64,
+    pub g: fn(&[f64]) -> Vec<f64>,
+    pub h: fn(&[f64]) -> Array2<f64>,
+    at: Array2<f64>,
+}
+
+impl Smooth {
+    pub fn new(
+        n: usize,
+        f: fn(&[f64]) -> f64,
+        g: fn(&[f64]) -> Vec<f64>,
+        h: fn(&[f64]) -> Array2<f64>,
+    ) -> Self {
+        Self {
+            n,
+            f,
+            g,
+            h,
+            at: Array2::zeros((n, n)),
+        }
+    }
+}
+
+impl Objective<f64> for Smooth {
+    fn dim(&self) -> usize {
+        self.n
+    }
+    fn value(&mut self, x: ArrayView1<'_, f64>) -> f64 {
+        (self.f)(&x.to_vec())
+    }
+    fn value_and_grad(&mut self, x: ArrayView1<'_, f64>, mut grad: ArrayViewMut1<'_, f64>) -> f64 {
+        grad.assign(&Array1::from_vec((self.g)(&x.to_vec())));
+        self.value(x)
+    }
+}
+
+impl SecondOrder<f64> for Smooth {
+    fn linearize(&mut self, x: ArrayView1<'_, f64>, grad: ArrayViewMut1<'_, f64>) -> f64 {
+        self.at = (self.h)(&x.to_vec());
+        self.value_and_grad(x, grad)
+    }
+    fn hvp_into(&self, v: ArrayView1<'_, f64>, mut out: ArrayViewMut1<'_, f64>) {
+        out.assign(&self.at.dot(&v));
+    }
+}
+
+/// `100 (y − x²)² + (1 − x)²`, minimum 0 at (1, 1).
+pub fn rosenbrock() -> Smooth {
+    Smooth::new(
+        2,
+        |x| 100.0 * (x[1] - x[0] * x[0]).powi(2) + (1.0 - x[0]).powi(2),
+        |x| {
+            let t = x[1] - x[0] * x[0];
+            vec![-400.0 * x[0] * t - 2.0 * (1.0 - x[0]), 200.0 * t]
+        },
+        |x| {
+            ndarray::array![
+                [1200.0 * x[0] * x[0] - 400.0 * x[1] + 2.0, -400.0 * x[0]],
+                [-400.0 * x[0], 200.0]
+            ]
+        },
+    )
+}
+
+/// Powell's function, minimum 0 at 0 with a singular Hessian.
+pub fn powell_singular() -> Smooth {
+    Smooth::new(
+        4,
+        |x| {
+            (x[0] + 10.0 * x[1]).powi(2)
+                + 5.0 * (x[2] - x[3]).powi(2)
+                + (x[1] - 2.0 * x[2]).powi(4)
+                + 10.0 * (x[0] - x[3]).powi(4)
+        },
+        |x| {
+            let (a, b) = (x[0] + 10.0 * x[1], x[2] - x[3]);
+            let (c, d) = ((x[1] - 2.0 * x[2]).powi(3), (x[0] - x[3]).powi(3));
+            vec![
+                2.0 * a + 40.0 * d,
+                20.0 * a + 4.0 * c,
+                10.0 * b - 8.0 * c,
+                -10.0 * b - 40.0 * d,
+            ]
+        },
+        |x| {
+            let c = 12.0 * (x[1] - 2.0 * x[2]).powi(2);
+            let d = 120.0 * (x[0] - x[3]).powi(2);
+            ndarray::array![
+                [2.0 + d, 20.0, 0.0, -d],
+                [20.0, 200.0 + c, -2.0 * c, 0.0],
+                [0.0, -2.0 * c, 10.0 + 4.0 * c, -10.0],
+                [-d, 0.0, -10.0, 10.0 + d]
+            ]
+        },
+    )
+}
+
+/// `x⁴/4 − x²/2 + y²/2`: a saddle at 0, minima −¼ at (±1, 0).
+pub fn double_well() -> Smooth {
+    Smooth::new(
+        2,
+        |x| x[0].powi(4) / 4.0 - x[0].powi(2) / 2.0 + x[1].powi(2) / 2.0,
+        |x| vec![x[0].powi(3) - x[0], x[1]],
+        |x| ndarray::array![[3.0 * x[0] * x[0] - 1.0, 0.0], [0.0, 1.0]],
+    )
+}
+
+/// What is spoiled, from which call on (counted from 0), for how many calls, by what.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    pub first: usize,
+    pub count: usize,
+    pub bad: f64,
+}
+
+impl Fault {
+    pub const NONE: Fault = Fault {
+        first: usize::MAX,
+        count: 0,
+        bad: 0.0,
+    };
+
+    fn hits(&self, call: &Cell<usize>) -> bool {
+        let now = call.get();
+        call.set(now + 1);
+        now >= self.first && now - self.first < self.count
+    }
+}
+
+/// An objective whose values, gradients or products turn bad.
+pub struct Faulty<O> {
+    pub inner: O,
+    pub value: Fault,
+    pub gradient: Fault,
+    pub product: Fault,
+    calls: [Cell<usize>; 3],
+}
+
+impl<O> Faulty<O> {
+    pub fn new(inner: O, value: Fault, gradient: Fault, product: Fault) -> Self {
+        Self {
+            inner,
+            value,
+            gradient,
+            product,
+            calls: Default::default(),
+        }
+    }
+}
+
+impl<O: Objective<f64>> Objective<f64> for Faulty<O> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn value(&mut self, x: ArrayView1<'_, f64>) -> f64 {
+        let value = self.inner.value(x);
+        if self.value.hits(&self.calls[0]) {
+            self.value.bad
+        } else {
+            value
+        }
+    }
+    fn value_and_grad(&mut self, x: ArrayView1<'_, f64>, grad: ArrayViewMut1<'_, f64>) -> f64 {
+        self.inner.value_and_grad(x, grad)
+    }
+}
+
+impl<O: SecondOrder<f64>> SecondOrder<f64> for Faulty<O> {
+    fn linearize(&mut self, x: ArrayView1<'_, f64>, mut grad: ArrayViewMut1<'_, f64>) -> f64 {
+        let value = self.inner.linearize(x, grad.view_mut());
+        if self.gradient.hits(&self.calls[1]) {
+            let last = grad.len() - 1;
+            grad[last] = self.gradient.bad;
+        }
+        if self.value.hits(&self.calls[0]) {
+            self.value.bad
+        } else {
+            value
+        }
+    }
+    fn hvp_into(&self, v: ArrayView1<'_, f64>, mut out: ArrayViewMut1<'_, f64>) {
+        self.inner.hvp_into(v, out.view_mut());
+        if self.product.hits(&self.calls[2]) {
+            out[0] = self.product.bad;
+        }
+    }
+}
+
+/// An operator whose products turn bad.
+pub struct FaultyOperator<A> {
+    inner: A,
+    fault: Fault,
+    calls: Cell<usize>,
+}
+
+impl<A> FaultyOperator<A> {
+    pub fn new(inner: A, fault: Fault) -> Self {
+        Self {
+            inner,
+            fault,
+            calls: Cell::new(0),
+        }
+    }
+}
+
+impl<A: LinearOperator<f64>> LinearOperator<f64> for FaultyOperator<A> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn apply_into(&self, x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>) {
+        self.inner.apply_into(x, y.view_mut());
+        if self.fault.hits(&self.calls) {
+            y[0] = self.fault.bad;
+        }
+    }
+}
