@@ -65,7 +65,10 @@ mod tests {
 
     fn round_trip<T: Real>(values: &[f64]) {
         for &value in values {
-            let pair = Pair { one: T::of(value), many: Array1::from_elem(2, T::of(value)) };
+            let pair = Pair {
+                one: T::of(value),
+                many: Array1::from_elem(2, T::of(value)),
+            };
             let text = serde_json::to_string(&pair).unwrap();
             let back: Pair<T> = serde_json::from_str(&text).unwrap();
             let want = T::of(value).as_f64().to_bits();
@@ -78,7 +81,15 @@ mod tests {
     /// subnormal, the sign of zero, infinities and NaN.
     #[test]
     fn every_float_survives_json() {
-        let hard = [0.1 + 0.2, 5e-324, -0.0, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+        let hard = [
+            0.1 + 0.2,
+            5e-324,
+            -0.0,
+            f64::MAX,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+        ];
         round_trip::<f64>(&hard);
         round_trip::<f32>(&hard);
     }

@@ -4,9 +4,19 @@
 //! | module | contents |
 //! |---|---|
 //! | [`first_order`] | SGD, Adam, RMSProp in PyTorch's and optax's arithmetic |
+//! | [`lbfgs`] | L-BFGS with a strong Wolfe line search |
+//! | [`newton`] | damped Newton with a dense Hessian |
+//! | [`minimize`](mod@minimize) | the driver of all minimisers: limits, observers, outcomes, resuming |
+//! | [`line_search`] | step lengths |
+//! | [`data`] | data sets: reading, splitting, scaling, batches, the digits |
 //! | [`schedule`] | learning rates as serialisable values |
-#![warn(missing_docs)]
 
 mod bits;
+pub mod data;
 pub mod first_order;
+pub mod lbfgs;
+pub mod line_search;
+pub mod minimize;
+pub mod newton;
 pub mod schedule;
+mod settings;

@@ -69,29 +69,48 @@ impl Schedule {
 
     /// Multiplied by `factor` once in `n_steps` steps, smoothly.
     pub const fn exponential(rate: f64, factor: f64, n_steps: u64) -> Self {
-        Schedule::Exponential { rate, factor, n_steps }
+        Schedule::Exponential {
+            rate,
+            factor,
+            n_steps,
+        }
     }
 
     /// Half a cosine from `rate` to `rate_end` over `n_steps` steps.
     pub const fn cosine(rate: f64, rate_end: f64, n_steps: u64) -> Self {
-        Schedule::Cosine { rate, rate_end, n_steps }
+        Schedule::Cosine {
+            rate,
+            rate_end,
+            n_steps,
+        }
     }
 
     /// This schedule after `n_steps` steps of linear rise.
     pub fn with_warm_up(self, n_steps: u64) -> Self {
-        Schedule::WarmUp { n_steps, then: Box::new(self) }
+        Schedule::WarmUp {
+            n_steps,
+            then: Box::new(self),
+        }
     }
 
     /// η(k) for step `k`, counted from 0.
     pub fn rate(&self, k: u64) -> f64 {
         match self {
             Schedule::Constant { rate } => *rate,
-            Schedule::Exponential { rate, factor, n_steps } => {
-                rate * factor.powf(k as f64 / (*n_steps).max(1) as f64)
-            }
+            Schedule::Exponential {
+                rate,
+                factor,
+                n_steps,
+            } => rate * factor.powf(k as f64 / (*n_steps).max(1) as f64),
             // At the end exactly, so that rounding leaves no residue of η₀.
-            Schedule::Cosine { rate_end, n_steps, .. } if k >= *n_steps => *rate_end,
-            Schedule::Cosine { rate, rate_end, n_steps } => {
+            Schedule::Cosine {
+                rate_end, n_steps, ..
+            } if k >= *n_steps => *rate_end,
+            Schedule::Cosine {
+                rate,
+                rate_end,
+                n_steps,
+            } => {
                 let phase = PI * (k as f64 / *n_steps as f64);
                 rate_end + 0.5 * (rate - rate_end) * (1.0 + phase.cos())
             }
@@ -119,7 +138,10 @@ mod tests {
         let schedule = Schedule::exponential(0.8, 0.5, 10);
         for (k, want) in [(0, 0.8), (10, 0.4), (20, 0.2), (5, 0.8 * 0.5_f64.sqrt())] {
             // powf and sqrt are each within an ulp.
-            assert!((schedule.rate(k) - want).abs() <= 4.0 * f64::EPSILON * want, "{k}");
+            assert!(
+                (schedule.rate(k) - want).abs() <= 4.0 * f64::EPSILON * want,
+                "{k}"
+            );
         }
     }
 

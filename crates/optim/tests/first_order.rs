@@ -68,23 +68,57 @@ fn distance_in<T: Real>(reference: &Reference, run: &Run) -> f64 {
     let sgd = |rule: Sgd| largest_distance::<T, _>(&rule, reference, run);
     let adam = |rule: Adam| largest_distance::<T, _>(&rule, reference, run);
     let rmsprop = |rule: RmsProp| largest_distance::<T, _>(&rule, reference, run);
-    let momentum = |momentum, nesterov| Sgd { momentum, nesterov, weight_decay: 0.0 };
-    let plain = Adam { convention, ..Adam::default() };
-    let root = RmsProp { convention, ..RmsProp::default() };
+    let momentum = |momentum, nesterov| Sgd {
+        momentum,
+        nesterov,
+        weight_decay: 0.0,
+    };
+    let plain = Adam {
+        convention,
+        ..Adam::default()
+    };
+    let root = RmsProp {
+        convention,
+        ..RmsProp::default()
+    };
     match run.case.as_str() {
         "sgd" => sgd(Sgd::plain()),
         "sgd_momentum" => sgd(momentum(0.9, false)),
         "sgd_nesterov" => sgd(momentum(0.9, true)),
-        "sgd_nesterov_decay" => sgd(Sgd { weight_decay: 0.01, ..momentum(0.8, true) }),
+        "sgd_nesterov_decay" => sgd(Sgd {
+            weight_decay: 0.01,
+            ..momentum(0.8, true)
+        }),
         "adam" => adam(plain),
-        "adam_betas" => adam(Adam { beta1: 0.4, beta2: 0.95, epsilon: 1e-3, ..plain }),
-        "adam_coupled" => adam(Adam { weight_decay: WeightDecay::Coupled(0.1), ..plain }),
-        "adamw" => adam(Adam { weight_decay: WeightDecay::Decoupled(0.1), ..plain }),
-        "rmsprop" => rmsprop(RmsProp { decay: alpha, ..root }),
-        "rmsprop_momentum" => rmsprop(RmsProp { decay: 0.9, momentum: 0.9, ..root }),
-        "rmsprop_centered" => {
-            rmsprop(RmsProp { decay: 0.9, centered: true, epsilon: 1e-4, ..root })
-        }
+        "adam_betas" => adam(Adam {
+            beta1: 0.4,
+            beta2: 0.95,
+            epsilon: 1e-3,
+            ..plain
+        }),
+        "adam_coupled" => adam(Adam {
+            weight_decay: WeightDecay::Coupled(0.1),
+            ..plain
+        }),
+        "adamw" => adam(Adam {
+            weight_decay: WeightDecay::Decoupled(0.1),
+            ..plain
+        }),
+        "rmsprop" => rmsprop(RmsProp {
+            decay: alpha,
+            ..root
+        }),
+        "rmsprop_momentum" => rmsprop(RmsProp {
+            decay: 0.9,
+            momentum: 0.9,
+            ..root
+        }),
+        "rmsprop_centered" => rmsprop(RmsProp {
+            decay: 0.9,
+            centered: true,
+            epsilon: 1e-4,
+            ..root
+        }),
         "rmsprop_all" => rmsprop(RmsProp {
             decay: 0.9,
             centered: true,

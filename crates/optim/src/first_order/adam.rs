@@ -1,11 +1,13 @@
 //! Adam and AdamW.
 
 use ad_core::Real;
+use hvp_solvers::SolverError;
 use ndarray::{Array1, ArrayView1, ArrayViewMut1, Zip};
 use serde::{Deserialize, Serialize};
 
-use super::{Convention, FirstOrder, InvalidHyperparameter, check_lengths, in_unit, non_negative};
+use super::{Convention, FirstOrder, check_lengths};
 use crate::bits;
+use crate::settings::{in_unit, non_negative};
 
 /// How [`Adam`] pulls the parameters towards zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -96,7 +98,11 @@ impl Adam {
             Convention::PyTorch => 1e-2,
             Convention::Optax => 1e-4,
         };
-        Adam { weight_decay: WeightDecay::Decoupled(rate), convention, ..Adam::default() }
+        Adam {
+            weight_decay: WeightDecay::Decoupled(rate),
+            convention,
+            ..Adam::default()
+        }
     }
 }
 
@@ -125,7 +131,7 @@ impl<T: Real> FirstOrder<T> for Adam {
         1e-3
     }
 
-    fn check(&self) -> Result<(), InvalidHyperparameter> {
+    fn check(&self) -> Result<(), SolverError> {
         in_unit("beta1", self.beta1)?;
         in_unit("beta2", self.beta2)?;
         non_negative("epsilon", self.epsilon)?;
@@ -133,7 +139,11 @@ impl<T: Real> FirstOrder<T> for Adam {
     }
 
     fn init(&self, dim: usize) -> AdamState<T> {
-        AdamState { n_steps: 0, mean: Array1::zeros(dim), square: Array1::zeros(dim) }
+        AdamState {
+            n_steps: 0,
+            mean: Array1::zeros(dim),
+            square: Array1::zeros(dim),
+        }
     }
 
     fn step(
@@ -187,17 +197,23 @@ impl Adam {
         // torch.lerp switches to the other endpoint at weight ½.
         let from_start = 1.0 - self.beta1 < 0.5;
         let one = T::one();
-        Zip::from(params).and(grad).and(&mut state.mean).and(&mut state.square).for_each(
-            |p, &g, m, v| {
+        Zip::from(params)
+            .and(grad)
+            .and(&mut state.mean)
+            .and(&mut state.square)
+            .for_each(|p, &g, m, v| {
                 let start = *p * shrink;
                 let g = g + coupled * start;
                 let gap = g - *m;
-                *m = if from_start { *m + gain1 * gap } else { g - gap * (one - gain1) };
+                *m = if from_start {
+                    *m + gain1 * gap
+                } else {
+                    g - gap * (one - gain1)
+                };
                 *v = *v * beta2 + gain2 * g * g;
                 let denominator = v.sqrt() / root2 + epsilon;
                 *p = start + minus_size * *m / denominator;
-            },
-        );
+            });
     }
 
     fn step_optax<T: Real>(
@@ -218,14 +234,16 @@ impl Adam {
         let (beta1, gain1) = (T::of(self.beta1), T::of(1.0 - self.beta1));
         let (beta2, gain2) = (T::of(self.beta2), T::of(1.0 - self.beta2));
         let epsilon = T::of(self.epsilon);
-        Zip::from(params).and(grad).and(&mut state.mean).and(&mut state.square).for_each(
-            |p, &g, m, v| {
+        Zip::from(params)
+            .and(grad)
+            .and(&mut state.mean)
+            .and(&mut state.square)
+            .for_each(|p, &g, m, v| {
                 let g = g + coupled * *p;
                 *m = gain1 * g + beta1 * *m;
                 *v = gain2 * (g * g) + beta2 * *v;
                 let adam = (*m / correction1) / ((*v / correction2).sqrt() + epsilon);
                 *p += minus_rate * (adam + decoupled * *p);
-            },
-        );
+            });
     }
 }

@@ -23,18 +23,19 @@
 //! ```
 
 mod adam;
-// mod descent;
+mod descent;
 mod rmsprop;
 mod sgd;
 
 pub use adam::{Adam, AdamState, WeightDecay};
-// pub use descent::{Descent, DescentState};
+pub use descent::{Descent, DescentState};
 pub use rmsprop::{RmsProp, RmsPropState};
 pub use sgd::{Sgd, SgdState};
 
 use std::fmt::Debug;
 
 use ad_core::Real;
+use hvp_solvers::SolverError;
 use ndarray::{ArrayView1, ArrayViewMut1};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -52,19 +53,6 @@ pub enum Convention {
     Optax,
 }
 
-/// A hyperparameter outside the range in which its rule means anything.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{name} = {value} is outside {range}")]
-#[non_exhaustive]
-pub struct InvalidHyperparameter {
-    /// The field.
-    pub name: &'static str,
-    /// Its value.
-    pub value: f64,
-    /// The range that was required.
-    pub range: &'static str,
-}
-
 /// A rule that turns a gradient into a step of the parameters.
 ///
 /// `dim` numbers in, `dim` numbers out; the state holds at most three vectors of
@@ -80,8 +68,9 @@ pub trait FirstOrder<T: Real> {
     /// Checks the hyperparameters.
     ///
     /// # Errors
-    /// The first field that is not finite or out of range.
-    fn check(&self) -> Result<(), InvalidHyperparameter>;
+    /// [`SolverError::InvalidSetting`] with the first field that is not finite or out
+    /// of range.
+    fn check(&self) -> Result<(), SolverError>;
 
     /// The state before the first step, for `dim` parameters.
     fn init(&self, dim: usize) -> Self::State;
@@ -102,29 +91,12 @@ pub trait FirstOrder<T: Real> {
     );
 }
 
-/// `Ok` if `value` lies in `[0, 1)`.
-fn in_unit(name: &'static str, value: f64) -> Result<(), InvalidHyperparameter> {
-    let range = "[0, 1)";
-    if (0.0..1.0).contains(&value) {
-        Ok(())
-    } else {
-        Err(InvalidHyperparameter { name, value, range })
-    }
-}
-
-/// `Ok` if `value` is finite and not negative.
-fn non_negative(name: &'static str, value: f64) -> Result<(), InvalidHyperparameter> {
-    let range = "[0, ∞)";
-    if value.is_finite() && value >= 0.0 {
-        Ok(())
-    } else {
-        Err(InvalidHyperparameter { name, value, range })
-    }
-}
-
 /// Asserts that the vectors of one step fit together.
 #[track_caller]
 fn check_lengths(state: usize, params: usize, grad: usize) {
-    assert_eq!(params, state, "parameters and optimiser state differ in length");
+    assert_eq!(
+        params, state,
+        "parameters and optimiser state differ in length"
+    );
     assert_eq!(params, grad, "parameters and gradient differ in length");
 }

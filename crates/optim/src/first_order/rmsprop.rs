@@ -1,11 +1,13 @@
 //! RMSProp.
 
 use ad_core::Real;
+use hvp_solvers::SolverError;
 use ndarray::{Array1, ArrayView1, ArrayViewMut1, Zip};
 use serde::{Deserialize, Serialize};
 
-use super::{Convention, FirstOrder, InvalidHyperparameter, check_lengths, in_unit, non_negative};
+use super::{Convention, FirstOrder, check_lengths};
 use crate::bits;
+use crate::settings::{in_unit, non_negative};
 
 /// RMSProp: the gradient divided by a running root mean square of itself.
 ///
@@ -77,7 +79,11 @@ impl RmsProp {
 
     /// Optax's method and defaults.
     pub const fn optax() -> Self {
-        RmsProp { decay: 0.9, convention: Convention::Optax, ..RmsProp::pytorch() }
+        RmsProp {
+            decay: 0.9,
+            convention: Convention::Optax,
+            ..RmsProp::pytorch()
+        }
     }
 }
 
@@ -101,7 +107,7 @@ impl<T: Real> FirstOrder<T> for RmsProp {
         1e-2
     }
 
-    fn check(&self) -> Result<(), InvalidHyperparameter> {
+    fn check(&self) -> Result<(), SolverError> {
         in_unit("decay", self.decay)?;
         in_unit("momentum", self.momentum)?;
         non_negative("epsilon", self.epsilon)?;
@@ -126,7 +132,11 @@ impl<T: Real> FirstOrder<T> for RmsProp {
     ) {
         check_lengths(state.square.len(), params.len(), grad.len());
         let element = Element::new(self, learning_rate);
-        let RmsPropState { square, mean, buffer } = state;
+        let RmsPropState {
+            square,
+            mean,
+            buffer,
+        } = state;
         let zip = Zip::from(params).and(grad).and(square);
         // Four loops rather than four tests in every element.
         match (self.centered, self.momentum > 0.0) {

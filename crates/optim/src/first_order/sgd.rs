@@ -1,11 +1,13 @@
 //! Stochastic gradient descent with momentum.
 
 use ad_core::Real;
+use hvp_solvers::SolverError;
 use ndarray::{Array1, ArrayView1, ArrayViewMut1, Zip};
 use serde::{Deserialize, Serialize};
 
-use super::{FirstOrder, InvalidHyperparameter, check_lengths, in_unit, non_negative};
+use super::{FirstOrder, check_lengths};
 use crate::bits;
+use crate::settings::{in_unit, non_negative};
 
 /// Gradient descent with heavy-ball or Nesterov momentum and L2 decay.
 ///
@@ -52,14 +54,22 @@ pub struct Sgd {
 
 impl Default for Sgd {
     fn default() -> Self {
-        Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 }
+        Sgd {
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.0,
+        }
     }
 }
 
 impl Sgd {
     /// No momentum, no decay: θ ← θ − η∇f(θ).
     pub const fn plain() -> Self {
-        Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+        Sgd {
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+        }
     }
 
     fn has_momentum(&self) -> bool {
@@ -83,7 +93,7 @@ impl<T: Real> FirstOrder<T> for Sgd {
         0.05
     }
 
-    fn check(&self) -> Result<(), InvalidHyperparameter> {
+    fn check(&self) -> Result<(), SolverError> {
         in_unit("momentum", self.momentum)?;
         non_negative("weight_decay", self.weight_decay)
     }

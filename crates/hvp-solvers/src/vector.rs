@@ -1,0 +1,201 @@
+//! Kernels on contiguous vectors, with a fixed order of summation.
+//!
+//! Sums run in `LANES` interleaved accumulators that are added in a fixed
+//! order at the end: the compiler can vectorise the loop (it may not reorder a
+//! single floating-point sum), the result does not depend on the number of
+//! threads, and the rounding error grows with `n / LANES` instead of `n`.
+//!
+//! All functions panic if their arguments differ in length.
+
+use ad_core::Real;
+
+/// Interleaved accumulators: two AVX-512 registers of `f64`.
+const LANES: usize = 16;
+
+/// The inner product `xᵀy`.
+///
+/// ```
+/// assert_eq!(hvp_solvers::vector::dot(&[1.0, 2.0], &[3.0, 4.0]), 11.0);
+/// ```
+///
+/// # Panics
+/// If the lengths differ.
+pub fn dot<T: Real>(x: &[T], y: &[T]) -> T {
+    assert_eq!(x.len(), y.len(), "dot: lengths differ");
+    let mut acc = [T::zero(); LANES];
+    let (xc, xt) = x.as_chunks::<LANES>();
+    let (yc, yt) = y.as_chunks::<LANES>();
+    for (a, b) in xc.iter().zip(yc) {
+        for l in 0..LANES {
+            acc[l] += a[l] * b[l];
+        }
+    }
+    for (l, (&a, &b)) in xt.iter().zip(yt).enumerate() {
+        acc[l] += a * b;
+    }
+    fold(acc)
+}
+
+/// Adds the accumulators pairwise, in a fixed order.
+fn fold<T: Real>(mut acc: [T; LANES]) -> T {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for l in 0..width {
+            acc[l] = acc[l] + acc[l + width];
+        }
+        width /= 2;
+    }
+    acc[0]
+}
+
+/// `y ← y + a x`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn axpy<T: Real>(a: T, x: &[T], y: &mut [T]) {
+    assert_eq!(x.len(), y.len(), "axpy: lengths differ");
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y += a * x;
+    }
+}
+
+/// `y ← b y − x`, the update of a search direction from a preconditioned residual.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn scale_sub<T: Real>(b: T, x: &[T], y: &mut [T]) {
+    assert_eq!(x.len(), y.len(), "scale_sub: lengths differ");
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = b * *y - x;
+    }
+}
+
+/// `x ← a x`.
+pub fn scale<T: Real>(a: T, x: &mut [T]) {
+    for x in x {
+        *x *= a;
+    }
+}
+
+/// The largest magnitude `max |xᵢ|`, zero for an empty vector; NaN if any entry is.
+pub fn norm_max<T: Real>(x: &[T]) -> T {
+    let mut top = T::zero();
+    for &v in x {
+        if v.is_nan() {
+            return v;
+        }
+        top = top.max(v.abs());
+    }
+    top
+}
+
+/// The Euclidean norm `‖x‖₂`, without overflow or underflow in the squares.
+///
+/// One pass in the usual case. Only when the plain sum of squares leaves the
+/// range in which it is accurate are the entries scaled by their largest
+/// magnitude first. A NaN or an infinity in `x` shows in the result.
+///
+/// ```
+/// use hvp_solvers::vector::norm2;
+/// assert_eq!(norm2(&[3.0, 4.0]), 5.0);
+/// assert_eq!(norm2(&[3e-200, 4e-200]), 5e-200);
+/// assert_eq!(norm2(&[3e200_f64, 4e200]), 5e200);
+/// assert!(norm2(&[f64::NAN, 1.0]).is_nan());
+/// ```
+pub fn norm2<T: Real>(x: &[T]) -> T {
+    let plain = dot(x, x);
+    // Below `floor` the squares of some contributing entries may have lost bits.
+    let floor = T::min_positive_value() / (T::epsilon() * T::epsilon());
+    if plain.is_nan() || (plain.is_finite() && plain > floor) {
+        return plain.sqrt();
+    }
+    let top = norm_max(x);
+    // `top` is itself zero, infinite or NaN: that is the norm.
+    if !top.is_normal() {
+        return top;
+    }
+    let factor = power_of_two_below(top);
+    let mut sum = T::zero();
+    for &v in x {
+        let scaled = v / factor;
+        sum += scaled * scaled;
+    }
+    factor * sum.sqrt()
+}
+
+/// The largest power of two not above `x`, so that scaling by it loses no bits.
+///
+/// One for anything that is not a normal positive number.
+pub fn power_of_two_below<T: Real>(x: T) -> T {
+    if !(x.is_normal() && x > T::zero()) {
+        return T::one();
+    }
+    let (_, exponent, _) = x.integer_decode();
+    // `integer_decode` gives x = mantissa · 2^exponent with an integer mantissa of
+    // `digits` bits; the leading bit stands for 2^(exponent + digits − 1).
+    let digits = -T::epsilon().log2().round().as_f64() as i32 + 1;
+    T::of(2.0).powi(i32::from(exponent) + digits - 1)
+}
+
+/// Whether every entry is finite.
+pub fn all_finite<T: Real>(x: &[T]) -> bool {
+    x.iter().all(|v| v.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_of_every_length_matches_the_plain_sum() {
+        for n in 0..70 {
+            let x: Vec<f64> = (0..n).map(|i| f64::from(i) + 1.0).collect();
+            let y: Vec<f64> = (0..n).map(|i| 2.0 - f64::from(i)).collect();
+            // Integers far below 2^53: every order of summation is exact.
+            let plain: f64 = x.iter().zip(&y).map(|(a, b)| a * b).sum();
+            assert!((dot(&x, &y) - plain).abs() < 0.5, "n = {n}");
+        }
+    }
+
+    #[test]
+    fn norm2_at_extreme_scales() {
+        for scale in [1e-310, 1e-200, 1e-150, 1.0, 1e150, 1e200, 1e307] {
+            let x = [3.0 * scale, 0.0, -4.0 * scale];
+            let relative = (norm2(&x) / (5.0 * scale) - 1.0).abs();
+            // A subnormal entry carries fewer bits.
+            let tol = if scale < 1e-300 {
+                1e-10
+            } else {
+                4.0 * f64::EPSILON
+            };
+            assert!(relative < tol, "scale {scale:e}: {relative:e}");
+        }
+        assert_eq!(norm2::<f64>(&[]).to_bits(), 0);
+        assert!(norm2(&[f64::INFINITY, 1.0]).is_infinite());
+        assert!(norm2(&[f64::INFINITY, f64::NAN]).is_nan());
+        assert!((norm2(&[3e-30_f32, 4e-30]) / 5e-30 - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn powers_of_two() {
+        for (x, expected) in [
+            (1.0, 1.0),
+            (1.5, 1.0),
+            (2.0, 2.0),
+            (0.3, 0.25),
+            (1023.0, 512.0),
+        ] {
+            assert_eq!(power_of_two_below(x).to_bits(), f64::to_bits(expected));
+        }
+        assert_eq!(power_of_two_below(3.0_f32).to_bits(), 2.0_f32.to_bits());
+        assert_eq!(
+            power_of_two_below(f64::MIN_POSITIVE).to_bits(),
+            f64::MIN_POSITIVE.to_bits()
+        );
+        assert_eq!(
+            power_of_two_below(f64::MAX).to_bits(),
+            2.0_f64.powi(1023).to_bits()
+        );
+        assert_eq!(power_of_two_below(0.0).to_bits(), 1.0_f64.to_bits());
+    }
+}

@@ -1,0 +1,323 @@
+//! Damped Newton with a dense Hessian.
+
+use ad_core::Real;
+use hvp_solvers::dense::cholesky;
+use hvp_solvers::vector::{all_finite, dot, norm2};
+use hvp_solvers::{Quantity, SecondOrder};
+use ndarray::{Array1, Array2, ArrayView1, Zip, s};
+use serde::{Deserialize, Serialize};
+
+use crate::bits;
+use crate::minimize::{Iterate, MinimizeError, Minimizer, StopReason, slice};
+use crate::settings::{positive, require};
+
+/// Newton's method with a dense Hessian, Cholesky factors and a Levenberg–Marquardt
+/// shift.
+///
+/// Each iteration solves (H + λI)p = −∇f(x) and tests the step by the gain ratio
+///
+/// ```text
+/// ρ = (f(x) − f(x + p)) / (−∇fᵀp − ½pᵀHp)
+/// ```
+///
+/// with 10·eps·|f| added to both, so that rounding near a minimum does not reject a
+/// good step. λ starts at 0 and is raised while H + λI has no Cholesky factor, f is
+/// not finite at the trial, or ρ ≤ 1e-4: from 1e-3·max|Hᵢᵢ|, times 2, 4, 8, …
+/// in a row. It falls tenfold after ρ > ¾ and doubles after an accepted ρ < ¼; below
+/// 1e-9·max|Hᵢᵢ| it is 0 again, and a convex quadratic takes one step.
+///
+/// Cost of an iteration: n Hessian products in blocks, n³/3 multiplications a
+/// factorisation, one value a trial and one gradient. Memory: (2 + `block`/n)·n² + O(n)
+/// numbers, refused with [`MinimizeError::OverBudget`] before anything is computed if
+/// it exceeds `max_bytes`.
+///
+/// Ends with [`StopReason::Stalled`] if ‖p‖ ≤ eps·‖x‖ without a lower value, and
+/// with [`StopReason::NonFinite`] if the Hessian is not finite, or f at every trial. At a saddle point
+/// the gradient vanishes, and like any method that looks at the gradient this one
+/// counts as converged there.
+///
+/// Levenberg (1944); Marquardt (1963); Nielsen, *Damping parameter in Marquardt's
+/// method* (1999) for the growing factor; Conn, Gould and Toint, *Trust-region
+/// methods*, §17.4, for the ratio near a minimum.
+///
+/// ```
+/// use hvp_solvers::objective::Quadratic;
+/// use ndarray::array;
+/// use optim::minimize::{Limits, minimize};
+/// use optim::newton::Newton;
+///
+/// // x² + 10y²: one step.
+/// let mut f = Quadratic::new(array![[2.0, 0.0], [0.0, 20.0]], array![0.0, 0.0])?;
+/// let outcome =
+///     minimize(&Newton::default(), &mut f, array![3.0, -4.0].view(), &Limits::default())?;
+/// assert_eq!((outcome.x, outcome.stats.n_iters), (array![0.0, 0.0], 1));
+/// # Ok::<(), optim::minimize::MinimizeError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Newton {
+    /// Memory allowed for the dense matrices. Default 2 GiB: 11,000 parameters in `f64`.
+    pub max_bytes: u64,
+    /// Hessian products computed at a time, at least 1. Default 32.
+    pub block: usize,
+    /// Trial steps in one iteration before it counts as stalled. Default 60.
+    pub max_trials: u32,
+    /// The first λ > 0, relative to max|Hᵢᵢ|. Default 1e-3.
+    pub first_shift: f64,
+}
+
+impl Default for Newton {
+    fn default() -> Self {
+        Newton {
+            max_bytes: 2 << 30,
+            block: 32,
+            max_trials: 60,
+            first_shift: 1e-3,
+        }
+    }
+}
+
+impl Newton {
+    /// Bytes of the dense matrices for `dim` parameters: the Hessian, its factor and
+    /// one block of tangents.
+    pub fn bytes_needed<T: Real>(&self, dim: usize) -> u128 {
+        let (dim, block) = (dim as u128, self.block.min(dim) as u128);
+        (2 * dim * dim + block * dim) * size_of::<T>() as u128
+    }
+}
+
+/// The state of [`Newton`]: the point and the shift.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct NewtonState<T: Real> {
+    iterate: Iterate<T>,
+    #[serde(with = "bits::scalar")]
+    shift: T,
+    /// Buffers that carry nothing from one iteration to the next.
+    #[serde(skip)]
+    work: Work<T>,
+}
+
+impl<T: Real> NewtonState<T> {
+    /// λ, with which the next iteration starts.
+    pub fn shift(&self) -> T {
+        self.shift
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Work<T> {
+    hessian: Array2<T>,
+    shifted: Array2<T>,
+    tangents: Array2<T>,
+    step: Array1<T>,
+    x: Array1<T>,
+    gradient: Array1<T>,
+}
+
+impl<T: Real> Work<T> {
+    fn resize(&mut self, dim: usize, block: usize) {
+        if self.step.len() != dim || self.tangents.nrows() != block {
+            self.hessian = Array2::zeros((dim, dim));
+            self.shifted = Array2::zeros((dim, dim));
+            self.tangents = Array2::zeros((block, dim));
+            self.step = Array1::zeros(dim);
+            self.x = Array1::zeros(dim);
+            self.gradient = Array1::zeros(dim);
+        }
+    }
+}
+
+impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
+    type State = NewtonState<T>;
+
+    fn check(&self, dim: usize) -> Result<(), MinimizeError> {
+        require("block", self.block as f64, self.block > 0, "at least 1")?;
+        require(
+            "max_trials",
+            self.max_trials.into(),
+            self.max_trials > 0,
+            "at least 1",
+        )?;
+        positive("first_shift", self.first_shift)?;
+        let bytes_needed = self.bytes_needed::<T>(dim);
+        if bytes_needed > u128::from(self.max_bytes) {
+            let bytes_allowed = self.max_bytes;
+            return Err(MinimizeError::OverBudget {
+                dim,
+                bytes_needed,
+                bytes_allowed,
+            });
+        }
+        Ok(())
+    }
+
+    fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> NewtonState<T> {
+        let linearize =
+            |x: ArrayView1<'_, T>, grad: &mut Array1<T>| objective.linearize(x, grad.view_mut());
+        NewtonState {
+            iterate: Iterate::start(x0, linearize),
+            shift: T::zero(),
+            work: Work::default(),
+        }
+    }
+
+    fn prepare(&self, objective: &mut F, state: &NewtonState<T>) {
+        let mut gradient = state.iterate.gradient.clone();
+        objective.linearize(state.iterate.x(), gradient.view_mut());
+    }
+
+    fn step(&self, objective: &mut F, state: &mut NewtonState<T>) -> Option<StopReason> {
+        let dim = state.iterate.x.len();
+        state.work.resize(dim, self.block.min(dim));
+        state.iterate.stats.n_iters += 1;
+        state.work.set_hessian(objective);
+        state.iterate.stats.n_products += dim as u64;
+        if !state.work.hessian.iter().all(|h| h.is_finite()) {
+            return Some(StopReason::NonFinite(Quantity::Product));
+        }
+        let scale = state.work.scale();
+        let mut factor = T::of(2.0);
+        let mut failure = StopReason::Stalled;
+        for _ in 0..self.max_trials {
+            failure = match state.try_step(objective) {
+                Verdict::Accepted { ratio } => {
+                    state.relax(ratio, T::of(1e-9) * scale);
+                    return None;
+                }
+                Verdict::Negligible => break,
+                Verdict::Rejected => StopReason::Stalled,
+                Verdict::NonFinite(quantity) => StopReason::NonFinite(quantity),
+            };
+            let least = T::of(self.first_shift) * scale;
+            state.shift = if state.shift < least {
+                least
+            } else {
+                state.shift * factor
+            };
+            factor *= T::of(2.0);
+        }
+        Some(failure)
+    }
+
+    fn iterate<'a>(&self, state: &'a NewtonState<T>) -> &'a Iterate<T> {
+        &state.iterate
+    }
+}
+
+/// What became of a trial step.
+enum Verdict<T> {
+    Accepted {
+        ratio: T,
+    },
+    Rejected,
+    /// Rejected because the objective is not finite at the trial point.
+    NonFinite(Quantity),
+    Negligible,
+}
+
+impl<T: Real> Work<T> {
+    /// H, from products with blocks of unit vectors.
+    fn set_hessian<F: SecondOrder<T> + ?Sized>(&mut self, objective: &F) {
+        let (dim, block) = (self.step.len(), self.tangents.nrows());
+        for begin in (0..dim).step_by(block.max(1)) {
+            let end = (begin + block).min(dim);
+            let mut tangents = self.tangents.slice_mut(s![..end - begin, ..]);
+            tangents.fill(T::zero());
+            for (row, column) in (begin..end).enumerate() {
+                tangents[[row, column]] = T::one();
+            }
+            objective.hvp_block_into(tangents.view(), self.hessian.slice_mut(s![begin..end, ..]));
+        }
+    }
+
+    /// max|Hᵢᵢ|, or 1 for a zero diagonal: the unit of the shift.
+    fn scale(&self) -> T {
+        let top = self
+            .hessian
+            .diag()
+            .iter()
+            .fold(T::zero(), |top, h| top.max(h.abs()));
+        if top > T::zero() { top } else { T::one() }
+    }
+
+    /// Writes −(H + shift·I)⁻¹·gradient to `step`; false if that matrix has no
+    /// Cholesky factor or the solution overflows. The only use of a factorisation.
+    fn solve(&mut self, shift: T, gradient: &Array1<T>) -> bool {
+        self.shifted.assign(&self.hessian);
+        self.shifted.diag_mut().map_inplace(|h| *h += shift);
+        let Ok(factor) = cholesky(self.shifted.view()) else {
+            return false;
+        };
+        factor.solve_into(gradient.view(), self.step.view_mut());
+        self.step.map_inplace(|p| *p = -*p);
+        all_finite(slice(&self.step))
+    }
+}
+
+impl<T: Real> NewtonState<T> {
+    /// Solves with the present shift and evaluates the trial point.
+    fn try_step<F: SecondOrder<T> + ?Sized>(&mut self, objective: &mut F) -> Verdict<T> {
+        let NewtonState {
+            iterate,
+            shift,
+            work,
+        } = self;
+        if !work.solve(*shift, &iterate.gradient) {
+            return Verdict::Rejected;
+        }
+        let (p, gradient) = (slice(&work.step), slice(&iterate.gradient));
+        // Hp = −∇f − λp, so the model needs no product with H.
+        let half = T::of(0.5);
+        let predicted = half * (*shift * dot(p, p) - dot(gradient, p));
+        Zip::from(&mut work.x)
+            .and(&iterate.x)
+            .and(&work.step)
+            .for_each(|t, &x, &p| *t = x + p);
+        if norm2(p) <= T::epsilon() * norm2(slice(&iterate.x)) || work.x == iterate.x {
+            return Verdict::Negligible;
+        }
+        let value = objective.value(work.x.view());
+        iterate.stats.n_evals += 1;
+        let noise = T::of(10.0) * T::epsilon() * iterate.value.abs();
+        let ratio = (iterate.value - value + noise) / (predicted + noise);
+        if !value.is_finite() {
+            return Verdict::NonFinite(Quantity::Value);
+        }
+        if ratio > T::of(1e-4) {
+            self.accept(objective, ratio)
+        } else {
+            Verdict::Rejected
+        }
+    }
+
+    /// Linearizes at the trial point and moves there, if the gradient is finite.
+    fn accept<F: SecondOrder<T> + ?Sized>(&mut self, objective: &mut F, ratio: T) -> Verdict<T> {
+        let NewtonState { iterate, work, .. } = self;
+        let value = objective.linearize(work.x.view(), work.gradient.view_mut());
+        iterate.stats.n_evals += 1;
+        iterate.stats.n_gradients += 1;
+        if !value.is_finite() {
+            return Verdict::NonFinite(Quantity::Value);
+        }
+        if !norm2(slice(&work.gradient)).is_finite() {
+            return Verdict::NonFinite(Quantity::Gradient);
+        }
+        std::mem::swap(&mut iterate.x, &mut work.x);
+        std::mem::swap(&mut iterate.gradient, &mut work.gradient);
+        iterate.value = value;
+        iterate.update_norm();
+        Verdict::Accepted { ratio }
+    }
+
+    /// Adapts the shift to the gain ratio; below `floor` it is zero.
+    fn relax(&mut self, ratio: T, floor: T) {
+        if ratio > T::of(0.75) {
+            self.shift *= T::of(0.1);
+        } else if ratio < T::of(0.25) {
+            self.shift *= T::of(2.0);
+        }
+        if self.shift < floor {
+            self.shift = T::zero();
+        }
+    }
+}
