@@ -11,6 +11,11 @@ pub struct NotPositiveDefinite {
     pub pivot: usize,
 }
 
+/// `f32` and `f64`.
+pub trait DenseReal: Real {}
+impl DenseReal for f32 {}
+impl DenseReal for f64 {}
+
 /// A = L Lᵀ.
 #[derive(Debug, Clone)]
 pub struct Cholesky<T> {
@@ -21,7 +26,7 @@ pub struct Cholesky<T> {
 ///
 /// # Errors
 /// If a pivot is not positive.
-pub fn cholesky<T: Real>(a: ArrayView2<T>) -> Result<Cholesky<T>, NotPositiveDefinite> {
+pub fn cholesky<T: DenseReal>(a: ArrayView2<T>) -> Result<Cholesky<T>, NotPositiveDefinite> {
     let n = a.nrows();
     let mut l = a.to_owned();
     for j in 0..n {
@@ -44,7 +49,11 @@ pub fn cholesky<T: Real>(a: ArrayView2<T>) -> Result<Cholesky<T>, NotPositiveDef
 
 impl<T: Real> Cholesky<T> {
     /// Solves A x = b.
-    pub fn solve_into(&self, b: ArrayView1<T>, mut x: ArrayViewMut1<T>) {
+    pub fn solve_into(
+        &self,
+        b: ArrayView1<T>,
+        mut x: ArrayViewMut1<T>,
+    ) -> Result<(), crate::SolverError> {
         let n = self.l.nrows();
         for i in 0..n {
             let mut sum = b[i];
@@ -60,5 +69,6 @@ impl<T: Real> Cholesky<T> {
             }
             x[i] = sum / self.l[[i, i]];
         }
+        Ok(())
     }
 }

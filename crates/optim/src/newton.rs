@@ -1,10 +1,10 @@
 //! Damped Newton with a dense Hessian.
 
 use ad_core::Real;
-use hvp_solvers::dense::cholesky;
+use hvp_solvers::dense::{DenseReal, cholesky};
 use hvp_solvers::vector::{all_finite, dot, norm2};
 use hvp_solvers::{Quantity, SecondOrder};
-use ndarray::{Array1, Array2, ArrayView1, Zip, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip, s};
 use serde::{Deserialize, Serialize};
 
 use crate::bits;
@@ -50,7 +50,8 @@ use crate::settings::{positive, require};
 /// let mut f = Quadratic::new(array![[2.0, 0.0], [0.0, 20.0]], array![0.0, 0.0])?;
 /// let outcome =
 ///     minimize(&Newton::default(), &mut f, array![3.0, -4.0].view(), &Limits::default())?;
-/// assert_eq!((outcome.x, outcome.stats.n_iters), (array![0.0, 0.0], 1));
+/// assert_eq!(outcome.stats.n_iters, 1);
+/// assert!(outcome.x.iter().all(|x| x.abs() <= 8.0 * f64::EPSILON));
 /// # Ok::<(), optim::minimize::MinimizeError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -127,7 +128,7 @@ impl<T: Real> Work<T> {
     }
 }
 
-impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
+impl<T: DenseReal, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
     type State = NewtonState<T>;
 
     fn check(&self, dim: usize) -> Result<(), MinimizeError> {
@@ -152,13 +153,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
     }
 
     fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> NewtonState<T> {
-        let linearize =
-            |x: ArrayView1<'_, T>, grad: &mut Array1<T>| objective.linearize(x, grad.view_mut());
-        NewtonState {
-            iterate: Iterate::start(x0, linearize),
-            shift: T::zero(),
-            work: Work::default(),
-        }
+        NewtonState::start(objective, x0)
     }
 
     fn prepare(&self, objective: &mut F, state: &NewtonState<T>) {
@@ -167,26 +162,56 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
     }
 
     fn step(&self, objective: &mut F, state: &mut NewtonState<T>) -> Option<StopReason> {
+        self.iteration(objective, state, solve_positive_definite)
+    }
+
+    fn iterate<'a>(&self, state: &'a NewtonState<T>) -> &'a Iterate<T> {
+        &state.iterate
+    }
+}
+
+/// Writes A⁻¹b, or returns false if A has no Cholesky factor.
+type Solve<T> = fn(ArrayView2<'_, T>, ArrayView1<'_, T>, ArrayViewMut1<'_, T>) -> bool;
+
+/// The one use of a factorisation.
+fn solve_positive_definite<T: DenseReal>(
+    a: ArrayView2<'_, T>,
+    b: ArrayView1<'_, T>,
+    x: ArrayViewMut1<'_, T>,
+) -> bool {
+    cholesky(a).is_ok_and(|factor| factor.solve_into(b, x).is_ok())
+}
+
+impl Newton {
+    /// One iteration: the Hessian, then trial steps until one is accepted.
+    fn iteration<T: Real, F: SecondOrder<T> + ?Sized>(
+        &self,
+        objective: &mut F,
+        state: &mut NewtonState<T>,
+        solve: Solve<T>,
+    ) -> Option<StopReason> {
         let dim = state.iterate.x.len();
         state.work.resize(dim, self.block.min(dim));
         state.iterate.stats.n_iters += 1;
         state.work.set_hessian(objective);
         state.iterate.stats.n_products += dim as u64;
         if !state.work.hessian.iter().all(|h| h.is_finite()) {
-            return Some(StopReason::NonFinite(Quantity::Product));
+            return Some(StopReason::NonFinite {
+                what: Quantity::Product,
+            });
         }
         let scale = state.work.scale();
         let mut factor = T::of(2.0);
         let mut failure = StopReason::Stalled;
         for _ in 0..self.max_trials {
-            failure = match state.try_step(objective) {
+            failure = match state.try_step(objective, solve) {
                 Verdict::Accepted { ratio } => {
                     state.relax(ratio, T::of(1e-9) * scale);
                     return None;
                 }
                 Verdict::Negligible => break,
                 Verdict::Rejected => StopReason::Stalled,
-                Verdict::NonFinite(quantity) => StopReason::NonFinite(quantity),
+                Verdict::NonFinite(quantity) => StopReason::NonFinite { what: quantity },
             };
             let least = T::of(self.first_shift) * scale;
             state.shift = if state.shift < least {
@@ -197,10 +222,6 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
             factor *= T::of(2.0);
         }
         Some(failure)
-    }
-
-    fn iterate<'a>(&self, state: &'a NewtonState<T>) -> &'a Iterate<T> {
-        &state.iterate
     }
 }
 
@@ -241,28 +262,40 @@ impl<T: Real> Work<T> {
     }
 
     /// Writes −(H + shift·I)⁻¹·gradient to `step`; false if that matrix has no
-    /// Cholesky factor or the solution overflows. The only use of a factorisation.
-    fn solve(&mut self, shift: T, gradient: &Array1<T>) -> bool {
+    /// Cholesky factor or the solution overflows.
+    fn set_step(&mut self, shift: T, gradient: &Array1<T>, solve: Solve<T>) -> bool {
         self.shifted.assign(&self.hessian);
         self.shifted.diag_mut().map_inplace(|h| *h += shift);
-        let Ok(factor) = cholesky(self.shifted.view()) else {
+        if !solve(self.shifted.view(), gradient.view(), self.step.view_mut()) {
             return false;
-        };
-        factor.solve_into(gradient.view(), self.step.view_mut());
+        }
         self.step.map_inplace(|p| *p = -*p);
         all_finite(slice(&self.step))
     }
 }
 
 impl<T: Real> NewtonState<T> {
+    fn start<F: SecondOrder<T> + ?Sized>(objective: &mut F, x0: ArrayView1<'_, T>) -> Self {
+        let iterate = Iterate::start(x0, |x, grad| objective.linearize(x, grad.view_mut()));
+        NewtonState {
+            iterate,
+            shift: T::zero(),
+            work: Work::default(),
+        }
+    }
+
     /// Solves with the present shift and evaluates the trial point.
-    fn try_step<F: SecondOrder<T> + ?Sized>(&mut self, objective: &mut F) -> Verdict<T> {
+    fn try_step<F: SecondOrder<T> + ?Sized>(
+        &mut self,
+        objective: &mut F,
+        solve: Solve<T>,
+    ) -> Verdict<T> {
         let NewtonState {
             iterate,
             shift,
             work,
         } = self;
-        if !work.solve(*shift, &iterate.gradient) {
+        if !work.set_step(*shift, &iterate.gradient, solve) {
             return Verdict::Rejected;
         }
         let (p, gradient) = (slice(&work.step), slice(&iterate.gradient));

@@ -17,7 +17,7 @@ pub struct Split<T> {
 }
 
 impl<T: Real> Dataset<T> {
-    /// Draws round(`test_share`·n) cases at random for the test part.
+    /// Draws ⌈`test_share`·n⌉ cases at random for the test part.
     ///
     /// The same seed gives the same parts on every machine (ChaCha8). The cases keep
     /// their order within each part.
@@ -26,7 +26,7 @@ impl<T: Real> Dataset<T> {
     /// [`DataError::Share`] if a part would be empty or the share is not a number.
     pub fn split_shuffled(&self, test_share: f64, seed: u64) -> Result<Split<T>, DataError> {
         let rows: Vec<usize> = (0..self.len()).collect();
-        let n_test = rounded_share(test_share, self.len());
+        let n_test = count_of_share(test_share, self.len());
         self.split(vec![rows], &[n_test], test_share, seed)
     }
 
@@ -35,7 +35,7 @@ impl<T: Real> Dataset<T> {
     ///
     /// Of the class with c cases, ⌊`test_share`·c⌋ or one more go to the test part;
     /// the classes with the largest remainders get one more, so that the total is
-    /// round(`test_share`·n).
+    /// ⌈`test_share`·n⌉.
     ///
     /// # Errors
     /// As [`split_shuffled`](Self::split_shuffled).
@@ -53,7 +53,7 @@ impl<T: Real> Dataset<T> {
         // Stable, so classes with equal remainders are served in their order.
         by_remainder.sort_by(|&a, &b| exact[b].fract().total_cmp(&exact[a].fract()));
         let given: usize = n_test.iter().sum();
-        let missing = rounded_share(test_share, self.len()).saturating_sub(given);
+        let missing = count_of_share(test_share, self.len()).saturating_sub(given);
         for &class in by_remainder.iter().take(missing) {
             n_test[class] += 1;
         }
@@ -89,7 +89,9 @@ impl<T: Real> Dataset<T> {
     }
 }
 
-fn rounded_share(share: f64, n: usize) -> usize {
-    // `as` sends NaN and negative numbers to 0, which is refused later.
-    (share * n as f64).round() as usize
+fn count_of_share(share: f64, n: usize) -> usize {
+    // A share such as 0.1 is not exact in binary; its product with n may lie an ulp
+    // above a whole number that was meant. `as` sends NaN and negative numbers to 0,
+    // which is refused later.
+    (share * n as f64 * (1.0 - 4.0 * f64::EPSILON)).ceil() as usize
 }

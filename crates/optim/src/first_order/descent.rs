@@ -101,7 +101,9 @@ where
         self.rule
             .step(&mut state.rule, x.view_mut(), gradient.view(), rate);
         if x.iter().any(|v| !v.is_finite()) {
-            return Some(StopReason::NonFinite(Quantity::Point));
+            return Some(StopReason::NonFinite {
+                what: Quantity::Point,
+            });
         }
         iterate.value = objective.value_and_grad(x.view(), gradient.view_mut());
         iterate.update_norm();
@@ -125,7 +127,7 @@ where
             x: state.best_x.clone(),
             value: state.best_value,
             gradient_norm: state.best_gradient_norm,
-            stop: StopReason::GradientConverged,
+            stop: StopReason::GradientTolerance,
             stats: state.iterate.stats,
         }
     }

@@ -125,7 +125,7 @@ impl<T: Real> Iterate<T> {
             x: self.x.clone(),
             value: self.value,
             gradient_norm: self.gradient_norm,
-            stop: StopReason::GradientConverged,
+            stop: StopReason::GradientTolerance,
             stats: self.stats,
         }
     }

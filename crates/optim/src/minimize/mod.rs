@@ -83,11 +83,11 @@ impl Limits {
     fn reached<T: Real>(&self, iterate: &Iterate<T>) -> Option<StopReason> {
         let relative = self.gradient_tol_relative * iterate.gradient_norm_start().as_f64();
         if iterate.gradient_norm().as_f64() <= self.gradient_tol.max(relative) {
-            Some(StopReason::GradientConverged)
+            Some(StopReason::GradientTolerance)
         } else if iterate.stats().n_iters >= self.max_iters {
-            Some(StopReason::MaxIters)
+            Some(StopReason::MaxIterations)
         } else if iterate.stats().n_evals >= self.max_evals {
-            Some(StopReason::MaxEvals)
+            Some(StopReason::EvaluationBudget)
         } else {
             None
         }
@@ -150,7 +150,7 @@ where
 }
 
 /// [`minimize`], calling `observe` with the point and the state before the first
-/// iteration and after each; `Break` ends the run with [`StopReason::Observer`].
+/// iteration and after each; `Break` ends the run with [`StopReason::Interrupted`].
 ///
 /// A copy of the state is a checkpoint for [`resume`].
 ///
@@ -216,14 +216,14 @@ where
         let iterate = method.iterate(state);
         if let Some(quantity) = iterate.non_finite() {
             return Outcome {
-                stop: StopReason::NonFinite(quantity),
+                stop: StopReason::NonFinite { what: quantity },
                 ..method.best(state)
             };
         }
         let seen = observe(iterate, state);
         match limits.reached(iterate) {
             // The current point, even if another had a value lower by rounding.
-            Some(StopReason::GradientConverged) => return iterate.outcome(),
+            Some(StopReason::GradientTolerance) => return iterate.outcome(),
             Some(stop) => {
                 return Outcome {
                     stop,
@@ -234,7 +234,7 @@ where
         }
         if seen.is_break() {
             return Outcome {
-                stop: StopReason::Observer,
+                stop: StopReason::Interrupted,
                 ..method.best(state)
             };
         }

@@ -13,38 +13,41 @@ use super::Stats;
 #[non_exhaustive]
 pub enum StopReason {
     /// The gradient norm reached its tolerance.
-    GradientConverged,
+    GradientTolerance,
     /// `max_iters` iterations were made.
-    MaxIters,
+    MaxIterations,
     /// `max_evals` evaluations were made.
-    MaxEvals,
+    EvaluationBudget,
     /// The observer asked to stop.
-    Observer,
+    Interrupted,
     /// No lower point was found along the search direction, nor along −∇f.
     LineSearchFailed,
     /// No step that still changes the point lowers the value.
     Stalled,
     /// The objective returned NaN or ±Inf where the method cannot go around it.
-    NonFinite(Quantity),
+    NonFinite {
+        /// Where it appeared.
+        what: Quantity,
+    },
 }
 
 impl StopReason {
     /// Whether the convergence test was met.
     pub fn is_converged(self) -> bool {
-        self == StopReason::GradientConverged
+        self == StopReason::GradientTolerance
     }
 }
 
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StopReason::GradientConverged => f.write_str("the gradient is within its tolerance"),
-            StopReason::MaxIters => f.write_str("the iteration limit was reached"),
-            StopReason::MaxEvals => f.write_str("the evaluation limit was reached"),
-            StopReason::Observer => f.write_str("the observer asked to stop"),
+            StopReason::GradientTolerance => f.write_str("the gradient is within its tolerance"),
+            StopReason::MaxIterations => f.write_str("the iteration limit was reached"),
+            StopReason::EvaluationBudget => f.write_str("the evaluation limit was reached"),
+            StopReason::Interrupted => f.write_str("the observer asked to stop"),
             StopReason::LineSearchFailed => f.write_str("the line search found no lower point"),
             StopReason::Stalled => f.write_str("no step changes the point and lowers the value"),
-            StopReason::NonFinite(quantity) => write!(f, "the {quantity} is not finite"),
+            StopReason::NonFinite { what: quantity } => write!(f, "the {quantity} is not finite"),
         }
     }
 }
