@@ -14,17 +14,18 @@ use crate::settings::{positive, require};
 /// Newton's method with a dense Hessian, Cholesky factors and a Levenberg–Marquardt
 /// shift.
 ///
-/// Each iteration solves (H + λI)p = −∇f(x) and tests the step by the gain ratio
+/// Each iteration solves (H + λD)p = −∇f(x), where D is the diagonal matrix of
+/// max(|Hᵢᵢ|, 1e-8·max|H|), so that the units of the parameters hardly matter, and tests the step by the gain ratio
 ///
 /// ```text
 /// ρ = (f(x) − f(x + p)) / (−∇fᵀp − ½pᵀHp)
 /// ```
 ///
 /// with 10·eps·|f| added to both, so that rounding near a minimum does not reject a
-/// good step. λ starts at 0 and is raised while H + λI has no Cholesky factor, f is
-/// not finite at the trial, or ρ ≤ 1e-4: from 1e-3·max|Hᵢᵢ|, times 2, 4, 8, …
+/// good step. λ starts at 0 and is raised while H + λD has no Cholesky factor, f is
+/// not finite at the trial, or ρ ≤ 1e-4: from 1e-3, times 2, 4, 8, …
 /// in a row. It falls tenfold after ρ > ¾ and doubles after an accepted ρ < ¼; below
-/// 1e-9·max|Hᵢᵢ| it is 0 again, and a convex quadratic takes one step.
+/// eps it is 0 again, and a convex quadratic takes one step.
 ///
 /// Cost of an iteration: n Hessian products in blocks, n³/3 multiplications a
 /// factorisation, one value a trial and one gradient. Memory: (2 + `block`/n)·n² + O(n)
@@ -62,7 +63,7 @@ pub struct Newton {
     pub block: usize,
     /// Trial steps in one iteration before it counts as stalled. Default 60.
     pub max_trials: u32,
-    /// The first λ > 0, relative to max|Hᵢᵢ|. Default 1e-3.
+    /// The first λ > 0. Default 1e-3.
     pub first_shift: f64,
 }
 
@@ -110,6 +111,7 @@ struct Work<T> {
     hessian: Array2<T>,
     shifted: Array2<T>,
     tangents: Array2<T>,
+    diagonal: Array1<T>,
     step: Array1<T>,
     x: Array1<T>,
     gradient: Array1<T>,
@@ -121,6 +123,7 @@ impl<T: Real> Work<T> {
             self.hessian = Array2::zeros((dim, dim));
             self.shifted = Array2::zeros((dim, dim));
             self.tangents = Array2::zeros((block, dim));
+            self.diagonal = Array1::zeros(dim);
             self.step = Array1::zeros(dim);
             self.x = Array1::zeros(dim);
             self.gradient = Array1::zeros(dim);
@@ -200,20 +203,20 @@ impl Newton {
                 what: Quantity::Product,
             });
         }
-        let scale = state.work.scale();
+        state.work.set_diagonal();
         let mut factor = T::of(2.0);
         let mut failure = StopReason::Stalled;
         for _ in 0..self.max_trials {
             failure = match state.try_step(objective, solve) {
                 Verdict::Accepted { ratio } => {
-                    state.relax(ratio, T::of(1e-9) * scale);
+                    state.relax(ratio);
                     return None;
                 }
                 Verdict::Negligible => break,
                 Verdict::Rejected => StopReason::Stalled,
                 Verdict::NonFinite(quantity) => StopReason::NonFinite { what: quantity },
             };
-            let least = T::of(self.first_shift) * scale;
+            let least = T::of(self.first_shift);
             state.shift = if state.shift < least {
                 least
             } else {
@@ -251,21 +254,21 @@ impl<T: Real> Work<T> {
         }
     }
 
-    /// max|Hᵢᵢ|, or 1 for a zero diagonal: the unit of the shift.
-    fn scale(&self) -> T {
-        let top = self
-            .hessian
-            .diag()
-            .iter()
-            .fold(T::zero(), |top, h| top.max(h.abs()));
-        if top > T::zero() { top } else { T::one() }
+    /// D, positive in every entry.
+    fn set_diagonal(&mut self) {
+        let top = self.hessian.iter().fold(T::zero(), |top, h| top.max(h.abs()));
+        // Of a zero Hessian any shift is as good as another.
+        let least = if top > T::zero() { T::of(1e-8) * top } else { T::one() };
+        Zip::from(&mut self.diagonal).and(self.hessian.diag()).for_each(|d, h| {
+            *d = h.abs().max(least);
+        });
     }
 
-    /// Writes −(H + shift·I)⁻¹·gradient to `step`; false if that matrix has no
+    /// Writes −(H + shift·D)⁻¹·gradient to `step`; false if that matrix has no
     /// Cholesky factor or the solution overflows.
     fn set_step(&mut self, shift: T, gradient: &Array1<T>, solve: Solve<T>) -> bool {
         self.shifted.assign(&self.hessian);
-        self.shifted.diag_mut().map_inplace(|h| *h += shift);
+        Zip::from(self.shifted.diag_mut()).and(&self.diagonal).for_each(|h, &d| *h += shift * d);
         if !solve(self.shifted.view(), gradient.view(), self.step.view_mut()) {
             return false;
         }
@@ -299,9 +302,11 @@ impl<T: Real> NewtonState<T> {
             return Verdict::Rejected;
         }
         let (p, gradient) = (slice(&work.step), slice(&iterate.gradient));
-        // Hp = −∇f − λp, so the model needs no product with H.
-        let half = T::of(0.5);
-        let predicted = half * (*shift * dot(p, p) - dot(gradient, p));
+        // Hp = −∇f − λDp, so the model needs no product with H.
+        let bend = Zip::from(&work.step).and(&work.diagonal).fold(T::zero(), |sum, &p, &d| {
+            sum + p * d * p
+        });
+        let predicted = T::of(0.5) * (*shift * bend - dot(gradient, p));
         Zip::from(&mut work.x)
             .and(&iterate.x)
             .and(&work.step)
@@ -342,14 +347,14 @@ impl<T: Real> NewtonState<T> {
         Verdict::Accepted { ratio }
     }
 
-    /// Adapts the shift to the gain ratio; below `floor` it is zero.
-    fn relax(&mut self, ratio: T, floor: T) {
+    /// Adapts the shift to the gain ratio; below eps it is zero.
+    fn relax(&mut self, ratio: T) {
         if ratio > T::of(0.75) {
             self.shift *= T::of(0.1);
         } else if ratio < T::of(0.25) {
             self.shift *= T::of(2.0);
         }
-        if self.shift < floor {
+        if self.shift < T::epsilon() {
             self.shift = T::zero();
         }
     }
