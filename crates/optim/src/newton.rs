@@ -52,7 +52,7 @@ use crate::settings::{positive, require};
 /// let outcome =
 ///     minimize(&Newton::default(), &mut f, array![3.0, -4.0].view(), &Limits::default())?;
 /// assert_eq!(outcome.stats.n_iters, 1);
-/// assert!(outcome.x.iter().all(|x| x.abs() <= 8.0 * f64::EPSILON));
+/// assert!(outcome.x.iter().all(|x: &f64| x.abs() <= 8.0 * f64::EPSILON));
 /// # Ok::<(), optim::minimize::MinimizeError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -256,19 +256,30 @@ impl<T: Real> Work<T> {
 
     /// D, positive in every entry.
     fn set_diagonal(&mut self) {
-        let top = self.hessian.iter().fold(T::zero(), |top, h| top.max(h.abs()));
+        let top = self
+            .hessian
+            .iter()
+            .fold(T::zero(), |top, h| top.max(h.abs()));
         // Of a zero Hessian any shift is as good as another.
-        let least = if top > T::zero() { T::of(1e-8) * top } else { T::one() };
-        Zip::from(&mut self.diagonal).and(self.hessian.diag()).for_each(|d, h| {
-            *d = h.abs().max(least);
-        });
+        let least = if top > T::zero() {
+            T::of(1e-8) * top
+        } else {
+            T::one()
+        };
+        Zip::from(&mut self.diagonal)
+            .and(self.hessian.diag())
+            .for_each(|d, h| {
+                *d = h.abs().max(least);
+            });
     }
 
     /// Writes −(H + shift·D)⁻¹·gradient to `step`; false if that matrix has no
     /// Cholesky factor or the solution overflows.
     fn set_step(&mut self, shift: T, gradient: &Array1<T>, solve: Solve<T>) -> bool {
         self.shifted.assign(&self.hessian);
-        Zip::from(self.shifted.diag_mut()).and(&self.diagonal).for_each(|h, &d| *h += shift * d);
+        Zip::from(self.shifted.diag_mut())
+            .and(&self.diagonal)
+            .for_each(|h, &d| *h += shift * d);
         if !solve(self.shifted.view(), gradient.view(), self.step.view_mut()) {
             return false;
         }
@@ -303,9 +314,9 @@ impl<T: Real> NewtonState<T> {
         }
         let (p, gradient) = (slice(&work.step), slice(&iterate.gradient));
         // Hp = −∇f − λDp, so the model needs no product with H.
-        let bend = Zip::from(&work.step).and(&work.diagonal).fold(T::zero(), |sum, &p, &d| {
-            sum + p * d * p
-        });
+        let bend = Zip::from(&work.step)
+            .and(&work.diagonal)
+            .fold(T::zero(), |sum, &p, &d| sum + p * d * p);
         let predicted = T::of(0.5) * (*shift * bend - dot(gradient, p));
         Zip::from(&mut work.x)
             .and(&iterate.x)

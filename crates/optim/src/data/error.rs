@@ -58,12 +58,12 @@ pub enum DataError {
         /// Columns found.
         found: usize,
     },
-    /// A line that is not CSV in UTF-8.
+    /// A line that is not text in UTF-8.
     #[error("line {line} is malformed: {reason}")]
     MalformedLine {
         /// The line.
         line: u64,
-        /// The reader's explanation.
+        /// Where and why.
         reason: String,
     },
     /// A cell that cannot be used.

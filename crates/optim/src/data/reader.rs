@@ -10,7 +10,8 @@ use ndarray::{Array1, Array2};
 
 use super::{CellProblem, DataError, Dataset};
 
-/// How a file is laid out: one case a line, features first, label last.
+/// How a file is laid out: one case a line, features first, label last, separated by
+/// commas. Blank lines are skipped; numbers may stand in quotation marks.
 ///
 /// ```
 /// use optim::data::{CsvFormat, DataError};
@@ -69,36 +70,18 @@ impl CsvFormat {
     }
 
     fn read_text<T: Real>(&self, from: impl Read) -> Result<Dataset<T>, DataError> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(self.header)
-            .trim(csv::Trim::All)
-            .from_reader(from);
-        let mut features = Vec::new();
-        let mut labels = Vec::new();
-        let mut n_columns = 0;
-        let mut record = csv::StringRecord::new();
-        loop {
-            let line_before = reader.position().line();
-            if !reader
-                .read_record(&mut record)
-                .map_err(|e| explain(e, line_before))?
-            {
-                break;
+        let mut lines = Lines::new(from);
+        let mut cases = Cases {
+            features: Vec::new(),
+            labels: Vec::new(),
+            n_columns: None,
+        };
+        let mut skip_header = self.header;
+        while let Some((line, text)) = lines.next_line()? {
+            if std::mem::take(&mut skip_header) {
+                continue;
             }
-            let line = record.position().map_or(line_before, csv::Position::line);
-            n_columns = record.len();
-            if n_columns < 2 {
-                return Err(DataError::ColumnCount {
-                    line,
-                    expected: 2,
-                    found: n_columns,
-                });
-            }
-            for (column, text) in record.iter().take(n_columns - 1).enumerate() {
-                features.push(number(text).map_err(|p| cell(line, column, text, p))?);
-            }
-            let text = &record[n_columns - 1];
-            let label = label(text).map_err(|p| cell(line, n_columns - 1, text, p))?;
+            let label = cases.push(line, text)?;
             if let Some(n_classes) = self.n_classes.filter(|&n| label >= n) {
                 return Err(DataError::LabelTooLarge {
                     line,
@@ -106,17 +89,110 @@ impl CsvFormat {
                     n_classes,
                 });
             }
-            labels.push(label);
         }
+        let Cases {
+            features,
+            labels,
+            n_columns,
+        } = cases;
         let largest = labels.iter().copied().max().ok_or(DataError::Empty)?;
-        let features = Array2::from_shape_vec((labels.len(), n_columns - 1), features)
-            .expect("the reader holds every line to the same number of columns");
+        let n_features = n_columns.map_or(0, |columns| columns - 1);
+        let features = Array2::from_shape_vec((labels.len(), n_features), features)
+            .expect("every line was held to the same number of columns");
         Dataset::new(
             features,
             Array1::from(labels),
             self.n_classes.unwrap_or(largest + 1),
         )
     }
+}
+
+/// The lines of a text that are not blank, with their numbers.
+struct Lines<R> {
+    from: BufReader<R>,
+    buffer: Vec<u8>,
+    line: u64,
+}
+
+impl<R: Read> Lines<R> {
+    fn new(from: R) -> Self {
+        Lines {
+            from: BufReader::new(from),
+            buffer: Vec::new(),
+            line: 0,
+        }
+    }
+
+    fn next_line(&mut self) -> Result<Option<(u64, &str)>, DataError> {
+        loop {
+            self.buffer.clear();
+            let read = self.from.read_until(b'\n', &mut self.buffer);
+            match read.map_err(|source| DataError::Read {
+                line: self.line,
+                source,
+            })? {
+                0 => return Ok(None),
+                _ => self.line += 1,
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        let line = self.line;
+        let text = std::str::from_utf8(&self.buffer).map_err(|e| DataError::MalformedLine {
+            line,
+            reason: e.to_string(),
+        })?;
+        // Some programs begin a file with a byte order mark.
+        let text = if line == 1 {
+            text.trim_start_matches('\u{feff}')
+        } else {
+            text
+        };
+        Ok(Some((line, text)))
+    }
+}
+
+/// The cases read so far.
+struct Cases<T> {
+    features: Vec<T>,
+    labels: Vec<usize>,
+    n_columns: Option<usize>,
+}
+
+impl<T: Real> Cases<T> {
+    /// Takes one line in; returns its label.
+    fn push(&mut self, line: u64, text: &str) -> Result<usize, DataError> {
+        let found = text.split(',').count();
+        // One feature and the label at least.
+        let expected = self.n_columns.unwrap_or(found.max(2));
+        if found != expected {
+            return Err(DataError::ColumnCount {
+                line,
+                expected,
+                found,
+            });
+        }
+        self.n_columns = Some(found);
+        let cells = text.split(',').map(unquote).enumerate();
+        for (column, text) in cells.clone().take(found - 1) {
+            let value = number(text).map_err(|problem| cell(line, column, text, problem))?;
+            self.features.push(value);
+        }
+        for (column, text) in cells.skip(found - 1) {
+            let label = label(text).map_err(|problem| cell(line, column, text, problem))?;
+            self.labels.push(label);
+        }
+        Ok(self.labels[self.labels.len() - 1])
+    }
+}
+
+/// A cell without the blanks and the pair of quotation marks around it.
+fn unquote(cell: &str) -> &str {
+    let cell = cell.trim();
+    cell.strip_prefix('"')
+        .and_then(|cell| cell.strip_suffix('"'))
+        .unwrap_or(cell)
 }
 
 fn cell(line: u64, column: usize, text: &str, problem: CellProblem) -> DataError {
@@ -144,25 +220,5 @@ fn label(text: &str) -> Result<usize, CellProblem> {
     match text.parse() {
         Ok(label) if label < usize::MAX => Ok(label),
         _ => Err(CellProblem::NotALabel),
-    }
-}
-
-/// A reader's error in this module's terms.
-fn explain(error: csv::Error, line_before: u64) -> DataError {
-    let line = error.position().map_or(line_before, csv::Position::line);
-    let reason = error.to_string();
-    match error.into_kind() {
-        csv::ErrorKind::Io(source) => DataError::Read {
-            line: line_before.saturating_sub(1),
-            source,
-        },
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => DataError::ColumnCount {
-            line,
-            expected: expected_len as usize,
-            found: len as usize,
-        },
-        _ => DataError::MalformedLine { line, reason },
     }
 }

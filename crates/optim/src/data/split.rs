@@ -26,8 +26,8 @@ impl<T: Real> Dataset<T> {
     /// [`DataError::Share`] if a part would be empty or the share is not a number.
     pub fn split_shuffled(&self, test_share: f64, seed: u64) -> Result<Split<T>, DataError> {
         let rows: Vec<usize> = (0..self.len()).collect();
-        let n_test = count_of_share(test_share, self.len());
-        self.split(vec![rows], &[n_test], test_share, seed)
+        let n_test = count_of_share(test_share, self.len())?;
+        self.split(vec![rows], &[n_test], seed)
     }
 
     /// As [`split_shuffled`](Self::split_shuffled), with each class shared out in
@@ -40,6 +40,7 @@ impl<T: Real> Dataset<T> {
     /// # Errors
     /// As [`split_shuffled`](Self::split_shuffled).
     pub fn split_stratified(&self, test_share: f64, seed: u64) -> Result<Split<T>, DataError> {
+        let total = count_of_share(test_share, self.len())?;
         let mut rows = vec![Vec::new(); self.n_classes()];
         for (row, &label) in self.labels().iter().enumerate() {
             rows[label].push(row);
@@ -53,11 +54,11 @@ impl<T: Real> Dataset<T> {
         // Stable, so classes with equal remainders are served in their order.
         by_remainder.sort_by(|&a, &b| exact[b].fract().total_cmp(&exact[a].fract()));
         let given: usize = n_test.iter().sum();
-        let missing = count_of_share(test_share, self.len()).saturating_sub(given);
+        let missing = total.saturating_sub(given);
         for &class in by_remainder.iter().take(missing) {
             n_test[class] += 1;
         }
-        self.split(rows, &n_test, test_share, seed)
+        self.split(rows, &n_test, seed)
     }
 
     /// Draws `n_test[i]` of each group of rows.
@@ -65,14 +66,8 @@ impl<T: Real> Dataset<T> {
         &self,
         groups: Vec<Vec<usize>>,
         n_test: &[usize],
-        test_share: f64,
         seed: u64,
     ) -> Result<Split<T>, DataError> {
-        let n_rows = self.len();
-        let total: usize = n_test.iter().sum();
-        if !(0.0..=1.0).contains(&test_share) || total == 0 || total >= n_rows {
-            return Err(DataError::Share { test_share, n_rows });
-        }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut train, mut test) = (Vec::new(), Vec::new());
         for (mut rows, &n_test) in groups.into_iter().zip(n_test) {
@@ -89,9 +84,21 @@ impl<T: Real> Dataset<T> {
     }
 }
 
-fn count_of_share(share: f64, n: usize) -> usize {
+/// ⌈share·n⌉, if that leaves neither part empty.
+fn count_of_share(share: f64, n: usize) -> Result<usize, DataError> {
+    let refused = DataError::Share {
+        test_share: share,
+        n_rows: n,
+    };
+    if !(0.0..=1.0).contains(&share) {
+        return Err(refused);
+    }
     // A share such as 0.1 is not exact in binary; its product with n may lie an ulp
-    // above a whole number that was meant. `as` sends NaN and negative numbers to 0,
-    // which is refused later.
-    (share * n as f64 * (1.0 - 4.0 * f64::EPSILON)).ceil() as usize
+    // above the whole number that was meant.
+    let count = (share * n as f64 * (1.0 - 4.0 * f64::EPSILON)).ceil() as usize;
+    if count == 0 || count >= n {
+        Err(refused)
+    } else {
+        Ok(count)
+    }
 }

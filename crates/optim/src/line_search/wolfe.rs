@@ -57,7 +57,7 @@ pub struct SearchOutcome<T> {
 /// ```
 ///
 /// or, where differences of φ drown in rounding, Hager and Zhang's approximate ones:
-/// φ(t) ≤ φ(0) + ν|φ(0)| and (2δ − 1)φ′(0) ≥ φ′(t) ≥ c₂φ′(0) with δ = 0.1.
+/// |φ(t) − φ(0)| ≤ ν|φ(0)| and (2δ − 1)φ′(0) ≥ φ′(t) ≥ c₂φ′(0) with δ = 0.1.
 ///
 /// A trial at which φ or φ′ is NaN or ±Inf counts as φ = +∞: the step is halved
 /// towards the last finite trial, a halving that accelerates (½, ¼, ⅛, …) as long as
@@ -227,7 +227,7 @@ impl<T: Real, E: FnMut(T) -> (T, T)> Search<'_, T, E> {
         // (2δ − 1)φ′(0) with Hager and Zhang's δ = 0.1.
         let slope_upper = T::of(-0.8) * slope_start;
         let flat = trial.slope <= slope_upper && trial.slope >= c2 * slope_start;
-        (flat && trial.value <= self.start.value + self.noise)
+        (flat && (trial.value - self.start.value).abs() <= self.noise)
             .then_some(SearchStop::ApproximateWolfe)
     }
 

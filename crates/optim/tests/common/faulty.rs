@@ -35,7 +35,14 @@ pub struct Faulty<F> {
 impl<F> Faulty<F> {
     pub fn new(inner: F, fault: Fault) -> Self {
         let n_products = Cell::new(0);
-        Faulty { inner, fault, n_values: 0, n_gradients: 0, n_products, least: f64::INFINITY }
+        Faulty {
+            inner,
+            fault,
+            n_values: 0,
+            n_gradients: 0,
+            n_products,
+            least: f64::INFINITY,
+        }
     }
 
     fn corrupt_value(&mut self, value: f64) -> f64 {

@@ -42,7 +42,9 @@ impl LeastSquares {
         let mut value = 0.0;
         for (r, row) in (self.residuals)(&x.to_vec()) {
             value += r * r;
-            Zip::from(&mut gradient).and(&row[..]).for_each(|g, &j| *g += 2.0 * r * j);
+            Zip::from(&mut gradient)
+                .and(&row[..])
+                .for_each(|g, &j| *g += 2.0 * r * j);
         }
         (value, gradient)
     }
@@ -54,7 +56,10 @@ impl Objective<f64> for LeastSquares {
     }
 
     fn value(&mut self, x: ArrayView1<f64>) -> f64 {
-        (self.residuals)(&x.to_vec()).iter().map(|(r, _)| r * r).sum()
+        (self.residuals)(&x.to_vec())
+            .iter()
+            .map(|(r, _)| r * r)
+            .sum()
     }
 
     fn value_and_grad(&mut self, x: ArrayView1<f64>, mut grad: ArrayViewMut1<f64>) -> f64 {
@@ -89,15 +94,20 @@ impl SecondOrder<f64> for LeastSquares {
             let (above, below) = ((self.residuals)(&above), (self.residuals)(&below));
             for (((r, _), (_, above)), (_, below)) in rows.iter().zip(&above).zip(&below) {
                 let factor = 2.0 * r * weight / width;
-                Zip::from(&mut out).and(&above[..]).and(&below[..]).for_each(|out, a, b| {
-                    *out += factor * (a - b);
-                });
+                Zip::from(&mut out)
+                    .and(&above[..])
+                    .and(&below[..])
+                    .for_each(|out, a, b| {
+                        *out += factor * (a - b);
+                    });
             }
         }
     }
 
     fn hvp_block_into(&self, v: ArrayView2<f64>, mut out: ArrayViewMut2<f64>) {
-        Zip::from(v.rows()).and(out.rows_mut()).for_each(|v, out| self.hvp_into(v, out));
+        Zip::from(v.rows())
+            .and(out.rows_mut())
+            .for_each(|v, out| self.hvp_into(v, out));
     }
 
     fn has_gauss_newton(&self) -> bool {
@@ -119,13 +129,24 @@ pub fn rosenbrock() -> LeastSquares {
 }
 
 fn freudenstein_roth() -> LeastSquares {
-    LeastSquares::new("Freudenstein and Roth", &[0.5, -2.0], 48.984_253_679_240_02, |x| {
-        let y = x[1];
-        vec![
-            (-13.0 + x[0] + ((5.0 - y) * y - 2.0) * y, vec![1.0, (10.0 - 3.0 * y) * y - 2.0]),
-            (-29.0 + x[0] + ((y + 1.0) * y - 14.0) * y, vec![1.0, (3.0 * y + 2.0) * y - 14.0]),
-        ]
-    })
+    LeastSquares::new(
+        "Freudenstein and Roth",
+        &[0.5, -2.0],
+        48.984_253_679_240_02,
+        |x| {
+            let y = x[1];
+            vec![
+                (
+                    -13.0 + x[0] + ((5.0 - y) * y - 2.0) * y,
+                    vec![1.0, (10.0 - 3.0 * y) * y - 2.0],
+                ),
+                (
+                    -29.0 + x[0] + ((y + 1.0) * y - 14.0) * y,
+                    vec![1.0, (3.0 * y + 2.0) * y - 14.0],
+                ),
+            ]
+        },
+    )
 }
 
 fn powell_badly_scaled() -> LeastSquares {
@@ -167,8 +188,14 @@ fn helical_valley() -> LeastSquares {
         let theta = (x[1] / x[0]).atan() / turn + if x[0] < 0.0 { 0.5 } else { 0.0 };
         let angle = 100.0 / (turn * square);
         vec![
-            (10.0 * (x[2] - 10.0 * theta), vec![angle * x[1], -angle * x[0], 10.0]),
-            (10.0 * (radius - 1.0), vec![10.0 * x[0] / radius, 10.0 * x[1] / radius, 0.0]),
+            (
+                10.0 * (x[2] - 10.0 * theta),
+                vec![angle * x[1], -angle * x[0], 10.0],
+            ),
+            (
+                10.0 * (radius - 1.0),
+                vec![10.0 * x[0] / radius, 10.0 * x[1] / radius, 0.0],
+            ),
             (x[2], vec![0.0, 0.0, 1.0]),
         ]
     })
@@ -184,7 +211,10 @@ fn bard() -> LeastSquares {
             let v = 16.0 - u;
             let w = u.min(v);
             let d = v * x[1] + w * x[2];
-            (y - (x[0] + u / d), vec![-1.0, u * v / (d * d), u * w / (d * d)])
+            (
+                y - (x[0] + u / d),
+                vec![-1.0, u * v / (d * d), u * w / (d * d)],
+            )
         };
         Y.iter().enumerate().map(row).collect()
     })
@@ -207,7 +237,10 @@ fn wood() -> LeastSquares {
     LeastSquares::new("Wood", &[-3.0, -1.0, -3.0, -1.0], 0.0, |x| {
         let (a, b, c) = (90.0_f64.sqrt(), 10.0_f64.sqrt(), 0.1_f64.sqrt());
         vec![
-            (10.0 * (x[1] - x[0] * x[0]), vec![-20.0 * x[0], 10.0, 0.0, 0.0]),
+            (
+                10.0 * (x[1] - x[0] * x[0]),
+                vec![-20.0 * x[0], 10.0, 0.0, 0.0],
+            ),
             (1.0 - x[0], vec![-1.0, 0.0, 0.0, 0.0]),
             (a * (x[3] - x[2] * x[2]), vec![0.0, 0.0, -2.0 * a * x[2], a]),
             (1.0 - x[2], vec![0.0, 0.0, -1.0, 0.0]),
@@ -232,34 +265,48 @@ fn kowalik_osborne() -> LeastSquares {
         (0.0246, 0.0625),
     ];
     let start = [0.25, 0.39, 0.415, 0.39];
-    LeastSquares::new("Kowalik and Osborne", &start, 3.075_056_038_492_374e-4, |x| {
-        let row = |&(y, u): &(f64, f64)| {
-            let (top, bottom) = (u * u + u * x[1], u * u + u * x[2] + x[3]);
-            let share = x[0] * top / (bottom * bottom);
-            let jacobian = vec![-top / bottom, -x[0] * u / bottom, share * u, share];
-            (y - x[0] * top / bottom, jacobian)
-        };
-        DATA.iter().map(row).collect()
-    })
+    LeastSquares::new(
+        "Kowalik and Osborne",
+        &start,
+        3.075_056_038_492_374e-4,
+        |x| {
+            let row = |&(y, u): &(f64, f64)| {
+                let (top, bottom) = (u * u + u * x[1], u * u + u * x[2] + x[3]);
+                let share = x[0] * top / (bottom * bottom);
+                let jacobian = vec![-top / bottom, -x[0] * u / bottom, share * u, share];
+                (y - x[0] * top / bottom, jacobian)
+            };
+            DATA.iter().map(row).collect()
+        },
+    )
 }
 
 fn brown_dennis() -> LeastSquares {
-    LeastSquares::new("Brown and Dennis", &[25.0, 5.0, -5.0, -1.0], 85_822.201_626_356_34, |x| {
-        let row = |i: i32| {
-            let t = f64::from(i) / 5.0;
-            let (a, b) = (x[0] + t * x[1] - t.exp(), x[2] + x[3] * t.sin() - t.cos());
-            let jacobian = vec![2.0 * a, 2.0 * a * t, 2.0 * b, 2.0 * b * t.sin()];
-            (a * a + b * b, jacobian)
-        };
-        (1..=20).map(row).collect()
-    })
+    LeastSquares::new(
+        "Brown and Dennis",
+        &[25.0, 5.0, -5.0, -1.0],
+        85_822.201_626_356_34,
+        |x| {
+            let row = |i: i32| {
+                let t = f64::from(i) / 5.0;
+                let (a, b) = (x[0] + t * x[1] - t.exp(), x[2] + x[3] * t.sin() - t.cos());
+                let jacobian = vec![2.0 * a, 2.0 * a * t, 2.0 * b, 2.0 * b * t.sin()];
+                (a * a + b * b, jacobian)
+            };
+            (1..=20).map(row).collect()
+        },
+    )
 }
 
 fn variably_dimensioned() -> LeastSquares {
     let start: Vec<f64> = (1..=10).map(|j| 1.0 - f64::from(j) / 10.0).collect();
     LeastSquares::new("Variably dimensioned", &start, 0.0, |x| {
         let n = x.len();
-        let unit = |i: usize| (0..n).map(|j| f64::from(u8::from(i == j))).collect::<Vec<_>>();
+        let unit = |i: usize| {
+            (0..n)
+                .map(|j| f64::from(u8::from(i == j)))
+                .collect::<Vec<_>>()
+        };
         let mut rows: Residuals = (0..n).map(|i| (x[i] - 1.0, unit(i))).collect();
         let weights: Vec<f64> = (0..n).map(|j| (j + 1) as f64).collect();
         let sum: f64 = weights.iter().zip(x).map(|(w, x)| w * (x - 1.0)).sum();
