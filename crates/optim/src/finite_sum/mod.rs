@@ -195,7 +195,7 @@ impl<T: Real> FiniteSum<T> {
         parameters: &[T],
         out: &mut [T],
         states: &mut [S],
-        work: impl Fn(Call<'_, T>, &mut S, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
+        work: impl Fn(Call<'_, '_, T>, &mut S, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
     ) -> T {
         let full = self.shards[0].rows;
         let factor = T::of(full as f64 / self.n_cases as f64);
@@ -220,7 +220,7 @@ impl<T: Real> FiniteSum<T> {
         &self,
         parameters: &[T],
         out: &mut [T],
-        work: impl Fn(Call<'_, T>, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
+        work: impl Fn(Call<'_, '_, T>, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
     ) -> T {
         let states = &mut vec![(); self.n_accumulators()];
         self.mean(parameters, out, states, |call, (), accumulator| work(call, accumulator))
@@ -284,9 +284,9 @@ impl<T: Real> FiniteSum<T> {
 }
 
 /// One shard's evaluation.
-struct Call<'a, T> {
-    function: &'a Function<T>,
-    point: Point<'a, T>,
+struct Call<'f, 'p, T> {
+    function: &'f Function<T>,
+    point: Point<'p, T>,
     /// The accumulator's number, and the shard's place among its shards.
     accumulator: usize,
     place: usize,

@@ -1,0 +1,238 @@
+//! Limited-memory BFGS.
+
+mod memory;
+mod ray;
+
+use ad_core::Real;
+use hvp_solvers::Objective;
+use hvp_solvers::vector::{dot, norm2};
+use ndarray::{Array1, ArrayView1};
+use serde::{Deserialize, Serialize};
+
+use crate::line_search::{SearchStop, StrongWolfe, Trial};
+use crate::minimize::{Iterate, MinimizeError, Minimizer, StopReason, slice};
+use crate::settings::require;
+use memory::Memory;
+use ray::Ray;
+
+/// L-BFGS with a strong Wolfe line search.
+///
+/// The direction is d = −H∇f(x), where H is the inverse-Hessian estimate of the last m
+/// pairs sᵢ = xᵢ₊₁ − xᵢ, yᵢ = ∇f(xᵢ₊₁) − ∇f(xᵢ), started from γI with γ = sᵀy/yᵀy
+/// kept within [1e-12, 1e12], and applied by the two-loop recursion. Without pairs
+/// the direction is −∇f(x) and the first trial step min(1, 1/‖∇f(x)‖); later first
+/// trials are 1.
+///
+/// * A pair enters the memory if sᵀy ≥ 1e-10·‖s‖‖y‖, which does not depend on the
+///   units of f or x.
+/// * A direction with ∇fᵀd ≥ −eps·‖∇f‖‖d‖, or not finite, empties the memory.
+/// * A line search that finds no lower point empties it too and tries −∇f(x); if
+///   that fails as well, the run ends with [`StopReason::LineSearchFailed`] at the
+///   best point found. Trials at which f is NaN or ±Inf are stepped back from.
+///
+/// Cost of an iteration: usually one evaluation of value and gradient, and 4mn
+/// multiplications; memory (2m + 7)n numbers.
+///
+/// Defaults: m = 10, pair tolerance 1e-10, [`StrongWolfe::default`].
+///
+/// Liu and Nocedal, *On the limited memory BFGS method for large scale optimization*
+/// (1989); Nocedal and Wright, *Numerical Optimization*, 2nd ed., algorithms 7.4, 7.5.
+///
+/// ```
+/// use hvp_solvers::Objective;
+/// use ndarray::{ArrayView1, ArrayViewMut1, array};
+/// use optim::lbfgs::Lbfgs;
+/// use optim::minimize::{Limits, minimize};
+///
+/// struct Rosenbrock;
+/// impl Objective<f64> for Rosenbrock {
+///     fn dim(&self) -> usize { 2 }
+///     fn value(&mut self, x: ArrayView1<f64>) -> f64 {
+///         (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0] * x[0]).powi(2)
+///     }
+///     fn value_and_grad(&mut self, x: ArrayView1<f64>, mut grad: ArrayViewMut1<f64>) -> f64 {
+///         let r = x[1] - x[0] * x[0];
+///         grad[0] = -2.0 * (1.0 - x[0]) - 400.0 * x[0] * r;
+///         grad[1] = 200.0 * r;
+///         self.value(x)
+///     }
+/// }
+/// let outcome =
+///     minimize(&Lbfgs::default(), &mut Rosenbrock, array![-1.2, 1.0].view(), &Limits::default())?;
+/// assert!(outcome.stop.is_converged() && outcome.stats.n_evals < 100);
+/// assert!((&outcome.x - 1.0).iter().all(|e| e.abs() < 1e-6));
+/// # Ok::<(), optim::minimize::MinimizeError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Lbfgs {
+    /// m ≥ 1, the number of pairs kept.
+    pub memory: usize,
+    /// The least cosine of s and y with which a pair is kept, in [0, 1).
+    pub pair_tol: f64,
+    /// The line search.
+    pub line_search: StrongWolfe,
+}
+
+impl Default for Lbfgs {
+    fn default() -> Self {
+        Lbfgs {
+            memory: 10,
+            pair_tol: 1e-10,
+            line_search: StrongWolfe::default(),
+        }
+    }
+}
+
+/// The state of [`Lbfgs`]: the point and the pairs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct LbfgsState<T: Real> {
+    iterate: Iterate<T>,
+    memory: Memory<T>,
+    /// Buffers that carry nothing from one iteration to the next.
+    #[serde(skip)]
+    work: Work<T>,
+}
+
+impl<T: Real> LbfgsState<T> {
+    /// The number of pairs in the memory.
+    pub fn n_pairs(&self) -> usize {
+        self.memory.len()
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Work<T> {
+    direction: Array1<T>,
+    trial: ray::Point<T>,
+    kept: ray::Point<T>,
+}
+
+impl<T: Real> Work<T> {
+    fn resize(&mut self, dim: usize) {
+        if self.direction.len() != dim {
+            self.direction = Array1::zeros(dim);
+            self.trial = ray::Point::zeros(dim);
+            self.kept = ray::Point::zeros(dim);
+        }
+    }
+}
+
+impl<T: Real, F: Objective<T> + ?Sized> Minimizer<T, F> for Lbfgs {
+    type State = LbfgsState<T>;
+
+    fn check(&self, _dim: usize) -> Result<(), MinimizeError> {
+        require("memory", self.memory as f64, self.memory > 0, "at least 1")?;
+        crate::settings::in_unit("pair_tol", self.pair_tol)?;
+        Ok(self.line_search.check()?)
+    }
+
+    fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> LbfgsState<T> {
+        LbfgsState {
+            iterate: Iterate::start_at(objective, x0),
+            memory: Memory::default(),
+            work: Work::default(),
+        }
+    }
+
+    fn step(&self, objective: &mut F, state: &mut LbfgsState<T>) -> Option<StopReason> {
+        state.work.resize(state.iterate.x.len());
+        state.iterate.stats.n_iters += 1;
+        loop {
+            let first_trial = state.set_direction();
+            if self.advance(objective, state, first_trial) {
+                return None;
+            }
+            if state.memory.len() == 0 {
+                return Some(StopReason::LineSearchFailed);
+            }
+            // The pairs may be stale; without them the direction is −∇f.
+            state.memory.clear();
+        }
+    }
+
+    fn iterate<'a>(&self, state: &'a LbfgsState<T>) -> &'a Iterate<T> {
+        &state.iterate
+    }
+}
+
+/// Where a search line starts: the slope there, and the first step to try.
+struct FirstTrial<T> {
+    slope: T,
+    step: T,
+}
+
+impl<T: Real> LbfgsState<T> {
+    /// Writes a descent direction to the work space.
+    fn set_direction(&mut self) -> FirstTrial<T> {
+        let Iterate { gradient, .. } = &self.iterate;
+        let direction = &mut self.work.direction;
+        if self.memory.len() > 0 {
+            self.memory.direction_into(slice(gradient), direction);
+            let slope = dot(slice(gradient), slice(direction));
+            let least = -T::epsilon() * self.iterate.gradient_norm() * norm2(slice(direction));
+            if slope < least && slope.is_finite() {
+                return FirstTrial {
+                    slope,
+                    step: T::one(),
+                };
+            }
+            self.memory.clear();
+        }
+        // Of unit length, so that the slope neither overflows nor vanishes.
+        let norm = self.iterate.gradient_norm();
+        direction.zip_mut_with(gradient, |d, &g| *d = -g / norm);
+        FirstTrial {
+            slope: -norm,
+            step: norm.min(T::one()),
+        }
+    }
+}
+
+impl Lbfgs {
+    /// Searches along the direction; moves the point and returns true if it got lower.
+    fn advance<T: Real, F: Objective<T> + ?Sized>(
+        &self,
+        objective: &mut F,
+        state: &mut LbfgsState<T>,
+        first: FirstTrial<T>,
+    ) -> bool {
+        let LbfgsState {
+            iterate,
+            memory,
+            work,
+        } = state;
+        let Work {
+            direction,
+            trial,
+            kept,
+        } = work;
+        if !(first.slope < T::zero() && first.step > T::zero()) {
+            return false;
+        }
+        let start = Trial {
+            step: T::zero(),
+            value: iterate.value,
+            slope: first.slope,
+        };
+        let mut ray = Ray::new(objective, &iterate.x, direction, trial, kept, iterate.value);
+        let found = self
+            .line_search
+            .search(start, first.step, |step| ray.evaluate(step));
+        iterate.stats.n_evals += found.n_evals;
+        iterate.stats.n_gradients += found.n_evals;
+        if found.stop == SearchStop::Failed {
+            return false;
+        }
+        let point = ray.point_at(found.trial.step);
+        if point.x == iterate.x {
+            return false;
+        }
+        memory.offer(self, iterate, point);
+        std::mem::swap(&mut iterate.x, &mut point.x);
+        std::mem::swap(&mut iterate.gradient, &mut point.gradient);
+        iterate.value = found.trial.value;
+        iterate.update_norm();
+        true
+    }
+}

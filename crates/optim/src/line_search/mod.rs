@@ -1,0 +1,9 @@
+//! Step lengths along a descent direction.
+//!
+//! A search sees the function φ(t) = f(x + t·d) and its slope φ′(t) alone, through a
+//! closure; it knows nothing of vectors.
+
+mod cubic;
+mod wolfe;
+
+pub use wolfe::{SearchOutcome, SearchStop, StrongWolfe, Trial};

@@ -1,0 +1,137 @@
+//! The point of a minimiser and its counters.
+
+use ad_core::Real;
+use hvp_solvers::vector::norm2;
+use hvp_solvers::{Objective, Quantity};
+use ndarray::{Array1, ArrayView1};
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, StopReason};
+use crate::bits;
+
+/// What a run has cost so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Iterations.
+    pub n_iters: u64,
+    /// Evaluations of the value, with or without gradient.
+    pub n_evals: u64,
+    /// Of these, the ones with gradient.
+    pub n_gradients: u64,
+    /// Products of the Hessian with a vector.
+    pub n_products: u64,
+}
+
+/// A point with its value, gradient and the cost of getting there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Iterate<T: Real> {
+    #[serde(with = "bits::vector")]
+    pub(crate) x: Array1<T>,
+    #[serde(with = "bits::vector")]
+    pub(crate) gradient: Array1<T>,
+    #[serde(with = "bits::scalar")]
+    pub(crate) value: T,
+    #[serde(with = "bits::scalar")]
+    gradient_norm: T,
+    #[serde(with = "bits::scalar")]
+    gradient_norm_start: T,
+    pub(crate) stats: Stats,
+}
+
+impl<T: Real> Iterate<T> {
+    /// Evaluates value and gradient at `x0` with `evaluate`.
+    pub(crate) fn start(
+        x0: ArrayView1<'_, T>,
+        evaluate: impl FnOnce(ArrayView1<'_, T>, &mut Array1<T>) -> T,
+    ) -> Self {
+        let x: Array1<T> = x0.iter().copied().collect();
+        let mut gradient = Array1::zeros(x.len());
+        let value = evaluate(x.view(), &mut gradient);
+        let gradient_norm = norm2(slice(&gradient));
+        Iterate {
+            x,
+            gradient,
+            value,
+            gradient_norm,
+            gradient_norm_start: gradient_norm,
+            stats: Stats {
+                n_evals: 1,
+                n_gradients: 1,
+                ..Stats::default()
+            },
+        }
+    }
+
+    /// [`Iterate::start`] with [`Objective::value_and_grad`].
+    pub(crate) fn start_at<F: Objective<T> + ?Sized>(
+        objective: &mut F,
+        x0: ArrayView1<'_, T>,
+    ) -> Self {
+        Iterate::start(x0, |x, grad| objective.value_and_grad(x, grad.view_mut()))
+    }
+
+    /// Recomputes the norm after `gradient` was replaced.
+    pub(crate) fn update_norm(&mut self) {
+        self.gradient_norm = norm2(slice(&self.gradient));
+    }
+
+    /// The point, length `dim`.
+    pub fn x(&self) -> ArrayView1<'_, T> {
+        self.x.view()
+    }
+
+    /// ∇f(x), length `dim`.
+    pub fn gradient(&self) -> ArrayView1<'_, T> {
+        self.gradient.view()
+    }
+
+    /// f(x).
+    pub fn value(&self) -> T {
+        self.value
+    }
+
+    /// ‖∇f(x)‖₂.
+    pub fn gradient_norm(&self) -> T {
+        self.gradient_norm
+    }
+
+    /// ‖∇f(x₀)‖₂.
+    pub fn gradient_norm_start(&self) -> T {
+        self.gradient_norm_start
+    }
+
+    /// What it cost to get here.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The quantity that is not finite here, if one is.
+    pub(crate) fn non_finite(&self) -> Option<Quantity> {
+        if !self.value.is_finite() {
+            Some(Quantity::Value)
+        } else if !self.gradient_norm.is_finite() {
+            // Also a gradient of finite entries whose norm overflows: no direction
+            // can be scaled by it.
+            Some(Quantity::Gradient)
+        } else {
+            None
+        }
+    }
+
+    /// This point as an outcome, its reason that of convergence.
+    pub(crate) fn outcome(&self) -> Outcome<T> {
+        Outcome {
+            x: self.x.clone(),
+            value: self.value,
+            gradient_norm: self.gradient_norm,
+            stop: StopReason::GradientTolerance,
+            stats: self.stats,
+        }
+    }
+}
+
+/// The numbers of an owned vector, which is contiguous by construction.
+pub(crate) fn slice<T>(vector: &Array1<T>) -> &[T] {
+    vector.as_slice().expect("owned vectors are contiguous")
+}

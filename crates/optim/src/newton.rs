@@ -1,0 +1,372 @@
+//! Damped Newton with a dense Hessian.
+
+use ad_core::Real;
+use hvp_solvers::dense::{DenseReal, cholesky};
+use hvp_solvers::vector::{all_finite, dot, norm2};
+use hvp_solvers::{Quantity, SecondOrder};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip, s};
+use serde::{Deserialize, Serialize};
+
+use crate::bits;
+use crate::minimize::{Iterate, MinimizeError, Minimizer, StopReason, slice};
+use crate::settings::{positive, require};
+
+/// Newton's method with a dense Hessian, Cholesky factors and a Levenberg–Marquardt
+/// shift.
+///
+/// Each iteration solves (H + λD)p = −∇f(x), where D is the diagonal matrix of
+/// max(|Hᵢᵢ|, 1e-8·max|H|), so that the units of the parameters hardly matter, and tests the step by the gain ratio
+///
+/// ```text
+/// ρ = (f(x) − f(x + p)) / (−∇fᵀp − ½pᵀHp)
+/// ```
+///
+/// with 10·eps·|f| added to both, so that rounding near a minimum does not reject a
+/// good step. λ starts at 0 and is raised while H + λD has no Cholesky factor, f is
+/// not finite at the trial, or ρ ≤ 1e-4: from 1e-3, times 2, 4, 8, …
+/// in a row. It falls tenfold after ρ > ¾ and doubles after an accepted ρ < ¼; below
+/// eps it is 0 again, and a convex quadratic takes one step.
+///
+/// Cost of an iteration: n Hessian products in blocks, n³/3 multiplications a
+/// factorisation, one value a trial and one gradient. Memory: (2 + `block`/n)·n² + O(n)
+/// numbers, refused with [`MinimizeError::OverBudget`] before anything is computed if
+/// it exceeds `max_bytes`.
+///
+/// Ends with [`StopReason::Stalled`] if ‖p‖ ≤ eps·‖x‖ without a lower value, and
+/// with [`StopReason::NonFinite`] if the Hessian is not finite, or f at every trial. At a saddle point
+/// the gradient vanishes, and like any method that looks at the gradient this one
+/// counts as converged there.
+///
+/// Levenberg (1944); Marquardt (1963); Nielsen, *Damping parameter in Marquardt's
+/// method* (1999) for the growing factor; Conn, Gould and Toint, *Trust-region
+/// methods*, §17.4, for the ratio near a minimum.
+///
+/// ```
+/// use hvp_solvers::objective::Quadratic;
+/// use ndarray::array;
+/// use optim::minimize::{Limits, minimize};
+/// use optim::newton::Newton;
+///
+/// // x² + 10y²: one step.
+/// let mut f = Quadratic::new(array![[2.0, 0.0], [0.0, 20.0]], array![0.0, 0.0])?;
+/// let outcome =
+///     minimize(&Newton::default(), &mut f, array![3.0, -4.0].view(), &Limits::default())?;
+/// assert_eq!(outcome.stats.n_iters, 1);
+/// assert!(outcome.x.iter().all(|x: &f64| x.abs() <= 8.0 * f64::EPSILON));
+/// # Ok::<(), optim::minimize::MinimizeError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Newton {
+    /// Memory allowed for the dense matrices. Default 2 GiB: 11,000 parameters in `f64`.
+    pub max_bytes: u64,
+    /// Hessian products computed at a time, at least 1. Default 32.
+    pub block: usize,
+    /// Trial steps in one iteration before it counts as stalled. Default 60.
+    pub max_trials: u32,
+    /// The first λ > 0. Default 1e-3.
+    pub first_shift: f64,
+}
+
+impl Default for Newton {
+    fn default() -> Self {
+        Newton {
+            max_bytes: 2 << 30,
+            block: 32,
+            max_trials: 60,
+            first_shift: 1e-3,
+        }
+    }
+}
+
+impl Newton {
+    /// Bytes of the dense matrices for `dim` parameters: the Hessian, its factor and
+    /// one block of tangents.
+    pub fn bytes_needed<T: Real>(&self, dim: usize) -> u128 {
+        let (dim, block) = (dim as u128, self.block.min(dim) as u128);
+        (2 * dim * dim + block * dim) * size_of::<T>() as u128
+    }
+}
+
+/// The state of [`Newton`]: the point and the shift.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct NewtonState<T: Real> {
+    iterate: Iterate<T>,
+    #[serde(with = "bits::scalar")]
+    shift: T,
+    /// Buffers that carry nothing from one iteration to the next.
+    #[serde(skip)]
+    work: Work<T>,
+}
+
+impl<T: Real> NewtonState<T> {
+    /// λ, with which the next iteration starts.
+    pub fn shift(&self) -> T {
+        self.shift
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Work<T> {
+    hessian: Array2<T>,
+    shifted: Array2<T>,
+    tangents: Array2<T>,
+    diagonal: Array1<T>,
+    step: Array1<T>,
+    x: Array1<T>,
+    gradient: Array1<T>,
+}
+
+impl<T: Real> Work<T> {
+    fn resize(&mut self, dim: usize, block: usize) {
+        if self.step.len() != dim || self.tangents.nrows() != block {
+            self.hessian = Array2::zeros((dim, dim));
+            self.shifted = Array2::zeros((dim, dim));
+            self.tangents = Array2::zeros((block, dim));
+            self.diagonal = Array1::zeros(dim);
+            self.step = Array1::zeros(dim);
+            self.x = Array1::zeros(dim);
+            self.gradient = Array1::zeros(dim);
+        }
+    }
+}
+
+impl<T: DenseReal, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
+    type State = NewtonState<T>;
+
+    fn check(&self, dim: usize) -> Result<(), MinimizeError> {
+        require("block", self.block as f64, self.block > 0, "at least 1")?;
+        require(
+            "max_trials",
+            self.max_trials.into(),
+            self.max_trials > 0,
+            "at least 1",
+        )?;
+        positive("first_shift", self.first_shift)?;
+        let bytes_needed = self.bytes_needed::<T>(dim);
+        if bytes_needed > u128::from(self.max_bytes) {
+            let bytes_allowed = self.max_bytes;
+            return Err(MinimizeError::OverBudget {
+                dim,
+                bytes_needed,
+                bytes_allowed,
+            });
+        }
+        Ok(())
+    }
+
+    fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> NewtonState<T> {
+        NewtonState::start(objective, x0)
+    }
+
+    fn prepare(&self, objective: &mut F, state: &NewtonState<T>) {
+        let mut gradient = state.iterate.gradient.clone();
+        objective.linearize(state.iterate.x(), gradient.view_mut());
+    }
+
+    fn step(&self, objective: &mut F, state: &mut NewtonState<T>) -> Option<StopReason> {
+        self.iteration(objective, state, solve_positive_definite)
+    }
+
+    fn iterate<'a>(&self, state: &'a NewtonState<T>) -> &'a Iterate<T> {
+        &state.iterate
+    }
+}
+
+/// Writes A⁻¹b, or returns false if A has no Cholesky factor.
+type Solve<T> = fn(ArrayView2<'_, T>, ArrayView1<'_, T>, ArrayViewMut1<'_, T>) -> bool;
+
+/// The one use of a factorisation.
+fn solve_positive_definite<T: DenseReal>(
+    a: ArrayView2<'_, T>,
+    b: ArrayView1<'_, T>,
+    x: ArrayViewMut1<'_, T>,
+) -> bool {
+    cholesky(a).is_ok_and(|factor| factor.solve_into(b, x).is_ok())
+}
+
+impl Newton {
+    /// One iteration: the Hessian, then trial steps until one is accepted.
+    fn iteration<T: Real, F: SecondOrder<T> + ?Sized>(
+        &self,
+        objective: &mut F,
+        state: &mut NewtonState<T>,
+        solve: Solve<T>,
+    ) -> Option<StopReason> {
+        let dim = state.iterate.x.len();
+        state.work.resize(dim, self.block.min(dim));
+        state.iterate.stats.n_iters += 1;
+        state.work.set_hessian(objective);
+        state.iterate.stats.n_products += dim as u64;
+        if !state.work.hessian.iter().all(|h| h.is_finite()) {
+            return Some(StopReason::NonFinite {
+                what: Quantity::Product,
+            });
+        }
+        state.work.set_diagonal();
+        let mut factor = T::of(2.0);
+        let mut failure = StopReason::Stalled;
+        for _ in 0..self.max_trials {
+            failure = match state.try_step(objective, solve) {
+                Verdict::Accepted { ratio } => {
+                    state.relax(ratio);
+                    return None;
+                }
+                Verdict::Negligible => break,
+                Verdict::Rejected => StopReason::Stalled,
+                Verdict::NonFinite(quantity) => StopReason::NonFinite { what: quantity },
+            };
+            let least = T::of(self.first_shift);
+            state.shift = if state.shift < least {
+                least
+            } else {
+                state.shift * factor
+            };
+            factor *= T::of(2.0);
+        }
+        Some(failure)
+    }
+}
+
+/// What became of a trial step.
+enum Verdict<T> {
+    Accepted {
+        ratio: T,
+    },
+    Rejected,
+    /// Rejected because the objective is not finite at the trial point.
+    NonFinite(Quantity),
+    Negligible,
+}
+
+impl<T: Real> Work<T> {
+    /// H, from products with blocks of unit vectors.
+    fn set_hessian<F: SecondOrder<T> + ?Sized>(&mut self, objective: &F) {
+        let (dim, block) = (self.step.len(), self.tangents.nrows());
+        for begin in (0..dim).step_by(block.max(1)) {
+            let end = (begin + block).min(dim);
+            let mut tangents = self.tangents.slice_mut(s![..end - begin, ..]);
+            tangents.fill(T::zero());
+            for (row, column) in (begin..end).enumerate() {
+                tangents[[row, column]] = T::one();
+            }
+            objective.hvp_block_into(tangents.view(), self.hessian.slice_mut(s![begin..end, ..]));
+        }
+    }
+
+    /// D, positive in every entry.
+    fn set_diagonal(&mut self) {
+        let top = self
+            .hessian
+            .iter()
+            .fold(T::zero(), |top, h| top.max(h.abs()));
+        // Of a zero Hessian any shift is as good as another.
+        let least = if top > T::zero() {
+            T::of(1e-8) * top
+        } else {
+            T::one()
+        };
+        Zip::from(&mut self.diagonal)
+            .and(self.hessian.diag())
+            .for_each(|d, h| {
+                *d = h.abs().max(least);
+            });
+    }
+
+    /// Writes −(H + shift·D)⁻¹·gradient to `step`; false if that matrix has no
+    /// Cholesky factor or the solution overflows.
+    fn set_step(&mut self, shift: T, gradient: &Array1<T>, solve: Solve<T>) -> bool {
+        self.shifted.assign(&self.hessian);
+        Zip::from(self.shifted.diag_mut())
+            .and(&self.diagonal)
+            .for_each(|h, &d| *h += shift * d);
+        if !solve(self.shifted.view(), gradient.view(), self.step.view_mut()) {
+            return false;
+        }
+        self.step.map_inplace(|p| *p = -*p);
+        all_finite(slice(&self.step))
+    }
+}
+
+impl<T: Real> NewtonState<T> {
+    fn start<F: SecondOrder<T> + ?Sized>(objective: &mut F, x0: ArrayView1<'_, T>) -> Self {
+        let iterate = Iterate::start(x0, |x, grad| objective.linearize(x, grad.view_mut()));
+        NewtonState {
+            iterate,
+            shift: T::zero(),
+            work: Work::default(),
+        }
+    }
+
+    /// Solves with the present shift and evaluates the trial point.
+    fn try_step<F: SecondOrder<T> + ?Sized>(
+        &mut self,
+        objective: &mut F,
+        solve: Solve<T>,
+    ) -> Verdict<T> {
+        let NewtonState {
+            iterate,
+            shift,
+            work,
+        } = self;
+        if !work.set_step(*shift, &iterate.gradient, solve) {
+            return Verdict::Rejected;
+        }
+        let (p, gradient) = (slice(&work.step), slice(&iterate.gradient));
+        // Hp = −∇f − λDp, so the model needs no product with H.
+        let bend = Zip::from(&work.step)
+            .and(&work.diagonal)
+            .fold(T::zero(), |sum, &p, &d| sum + p * d * p);
+        let predicted = T::of(0.5) * (*shift * bend - dot(gradient, p));
+        Zip::from(&mut work.x)
+            .and(&iterate.x)
+            .and(&work.step)
+            .for_each(|t, &x, &p| *t = x + p);
+        if norm2(p) <= T::epsilon() * norm2(slice(&iterate.x)) || work.x == iterate.x {
+            return Verdict::Negligible;
+        }
+        let value = objective.value(work.x.view());
+        iterate.stats.n_evals += 1;
+        let noise = T::of(10.0) * T::epsilon() * iterate.value.abs();
+        let ratio = (iterate.value - value + noise) / (predicted + noise);
+        if !value.is_finite() {
+            return Verdict::NonFinite(Quantity::Value);
+        }
+        if ratio > T::of(1e-4) {
+            self.accept(objective, ratio)
+        } else {
+            Verdict::Rejected
+        }
+    }
+
+    /// Linearizes at the trial point and moves there, if the gradient is finite.
+    fn accept<F: SecondOrder<T> + ?Sized>(&mut self, objective: &mut F, ratio: T) -> Verdict<T> {
+        let NewtonState { iterate, work, .. } = self;
+        let value = objective.linearize(work.x.view(), work.gradient.view_mut());
+        iterate.stats.n_evals += 1;
+        iterate.stats.n_gradients += 1;
+        if !value.is_finite() {
+            return Verdict::NonFinite(Quantity::Value);
+        }
+        if !norm2(slice(&work.gradient)).is_finite() {
+            return Verdict::NonFinite(Quantity::Gradient);
+        }
+        std::mem::swap(&mut iterate.x, &mut work.x);
+        std::mem::swap(&mut iterate.gradient, &mut work.gradient);
+        iterate.value = value;
+        iterate.update_norm();
+        Verdict::Accepted { ratio }
+    }
+
+    /// Adapts the shift to the gain ratio; below eps it is zero.
+    fn relax(&mut self, ratio: T) {
+        if ratio > T::of(0.75) {
+            self.shift *= T::of(0.1);
+        } else if ratio < T::of(0.25) {
+            self.shift *= T::of(2.0);
+        }
+        if self.shift < T::epsilon() {
+            self.shift = T::zero();
+        }
+    }
+}
