@@ -72,7 +72,7 @@ fn exp_m1() {
 }
 #[test]
 fn ln() {
-    unary::<Ln>("ln", 0.9, f64::ln);
+    unary::<Ln>("ln", 1.0, f64::ln);
 }
 #[test]
 fn ln_1p() {
@@ -96,7 +96,7 @@ fn sigmoid() {
 }
 #[test]
 fn softplus() {
-    unary::<Softplus>("softplus", 1.1, |x| {
+    unary::<Softplus>("softplus", 1.2, |x| {
         let ramp = if x > 0.0 { x } else { 0.0 };
         if x.is_nan() {
             x
