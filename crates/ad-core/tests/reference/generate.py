@@ -95,12 +95,32 @@ def over_minus_one(rng):
     return -x if x < 1 and rng.random() < 0.5 else x
 
 
+def closest_to_zeros():
+    """For each exponent, the angles up to 2^30 that come closest to multiples of π/2: numerators of
+    the convergents of (π/2)/2^e with 53 bits."""
+    found = []
+    for e in range(-52, -22):
+        v, (p, q), (p_old, q_old) = pi / 2 / mpf(2) ** e, (1, 0), (0, 1)
+        while p < 2**53:
+            n = int(v)
+            (p, q), (p_old, q_old) = (n * p + p_old, n * q + q_old), (p, q)
+            v = 1 / (v - n)
+            if 2**52 <= p < 2**53:
+                found.append(float(ldexp(mpf(p), e)))
+    return found
+
+
+HARD_ANGLES = closest_to_zeros()
+
+
 def angle(rng):
     pick = rng.random()
     if pick < 0.2:
         return rng.uniform(-4, 4)
     if pick < 0.4:
         return near(rng, signed(rng, float(rng.randint(1, 20) * pi / 2)))
+    if pick < 0.43:
+        return signed(rng, rng.choice(HARD_ANGLES))
     if pick < 0.55:
         # Multiples of π/2 over the range, where the reduction cancels most.
         return near(rng, signed(rng, float(nint(mpf(2) ** rng.uniform(4, 29.3)) * pi / 2)), 2)

@@ -29,24 +29,36 @@ pub(crate) trait LaneFn<T> {
 /// `a` is readable and `dst` writable for `n` elements; they are the same or do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn map<I: Isa, T: Real, F: LaneFn<T>>(n: usize, dst: *mut T, a: *const T) {
+    // SAFETY: passed on.
+    unsafe {
+        if !F::TOTAL && !all_covered::<T, F>(n, a) {
+            each(n, dst, a, F::rare);
+        } else if std::ptr::eq(dst, a) {
+            // A loop of its own: the test for overlap before a vector loop over two pointers
+            // would send equal ones to its scalar remainder.
+            each(n, dst, dst, F::lane::<I>);
+        } else {
+            each(n, dst, a, F::lane::<I>);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn each<T: Copy>(n: usize, dst: *mut T, a: *const T, f: impl Fn(T) -> T) {
+    for i in 0..n {
+        // SAFETY: the caller of `map` vouches for i < n.
+        unsafe { *dst.add(i) = f(*a.add(i)) };
+    }
+}
+
+#[inline(always)]
+unsafe fn all_covered<T: Copy, F: LaneFn<T>>(n: usize, a: *const T) -> bool {
     let mut covered = true;
-    if !F::TOTAL {
-        for i in 0..n {
-            // SAFETY: i < n.
-            covered &= F::covers(unsafe { *a.add(i) });
-        }
+    for i in 0..n {
+        // SAFETY: the caller of `map` vouches for i < n.
+        covered &= F::covers(unsafe { *a.add(i) });
     }
-    if covered {
-        for i in 0..n {
-            // SAFETY: i < n.
-            unsafe { *dst.add(i) = F::lane::<I>(*a.add(i)) };
-        }
-    } else {
-        for i in 0..n {
-            // SAFETY: i < n.
-            unsafe { *dst.add(i) = F::rare(*a.add(i)) };
-        }
-    }
+    covered
 }
 
 macro_rules! lane_fns {

@@ -64,7 +64,7 @@ fn read() -> BTreeMap<String, Samples> {
     all
 }
 
-fn judge(name: &str, level: Level, samples: &Samples, got: &[f64]) -> bool {
+fn judge(name: &str, bound: f64, level: Level, samples: &Samples, got: &[f64]) -> bool {
     let mut worst = Worst::default();
     for (i, &got) in got.iter().enumerate() {
         let off = error(got, samples.nearest[i], samples.rest[i]);
@@ -75,10 +75,10 @@ fn judge(name: &str, level: Level, samples: &Samples, got: &[f64]) -> bool {
             )
         });
     }
-    worst.report(name, "f64", level)
+    worst.report(name, "f64", level, bound)
 }
 
-fn unary<F: LaneFn<f64>>(name: &str, samples: &Samples) -> bool {
+fn unary<F: LaneFn<f64>>(name: &str, bound: f64, samples: &Samples) -> bool {
     let mut good = true;
     for level in run::levels() {
         let mut got = vec![0.0; samples.a.len()];
@@ -87,43 +87,43 @@ fn unary<F: LaneFn<f64>>(name: &str, samples: &Samples) -> bool {
         let (got_near, got_far) = got.split_at_mut(samples.covered);
         run::unary::<f64, F>(level, got_near, near);
         run::unary::<f64, F>(level, got_far, far);
-        good &= judge(name, level, samples, &got);
+        good &= judge(name, bound, level, samples, &got);
     }
     good
 }
 
-fn powf(name: &str, samples: &Samples) -> bool {
+fn powf(name: &str, bound: f64, samples: &Samples) -> bool {
     let mut good = true;
     for level in run::levels() {
         let mut got = vec![0.0; samples.a.len()];
         run::powf::<f64>(level, &mut got, &samples.a, &samples.b);
-        good &= judge(name, level, samples, &got);
+        good &= judge(name, bound, level, samples, &got);
     }
     good
 }
 
 #[test]
-fn every_function_is_within_two_ulp_of_multiple_precision() {
+fn every_function_is_within_its_bound_of_multiple_precision() {
     let mut bad = Vec::new();
     let all = read();
     assert_eq!(all.len(), 10, "the file holds ten functions");
     for (name, samples) in &all {
         let good = match name.as_str() {
-            "exp" => unary::<Exp>(name, samples),
-            "exp_m1" => unary::<ExpM1>(name, samples),
-            "ln" => unary::<Ln>(name, samples),
-            "ln_1p" => unary::<Ln1p>(name, samples),
-            "sin" => unary::<Sin>(name, samples),
-            "cos" => unary::<Cos>(name, samples),
-            "tanh" => unary::<Tanh>(name, samples),
-            "sigmoid" => unary::<Sigmoid>(name, samples),
-            "softplus" => unary::<Softplus>(name, samples),
-            "powf" => powf(name, samples),
+            "exp" => unary::<Exp>(name, 1.0, samples),
+            "exp_m1" => unary::<ExpM1>(name, 1.25, samples),
+            "ln" => unary::<Ln>(name, 1.0, samples),
+            "ln_1p" => unary::<Ln1p>(name, 1.0, samples),
+            "sin" => unary::<Sin>(name, 1.6, samples),
+            "cos" => unary::<Cos>(name, 1.6, samples),
+            "tanh" => unary::<Tanh>(name, 1.5, samples),
+            "sigmoid" => unary::<Sigmoid>(name, 0.9, samples),
+            "softplus" => unary::<Softplus>(name, 1.1, samples),
+            "powf" => powf(name, 0.9, samples),
             other => panic!("no function {other}"),
         };
         if !good {
             bad.push(name);
         }
     }
-    assert!(bad.is_empty(), "more than 2 ulp: {bad:?}");
+    assert!(bad.is_empty(), "out of bounds: {bad:?}");
 }

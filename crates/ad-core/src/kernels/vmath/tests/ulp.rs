@@ -3,7 +3,8 @@
 use crate::Real;
 use crate::kernels::isa::Level;
 
-/// What the lane functions promise.
+/// What the lane functions promise. The tests hold each function to a tighter bound, the worst
+/// error over a much larger sample rounded up, so that losing a correction term shows.
 pub(super) const BOUND: f64 = 2.0;
 
 /// Position in the order of all values, so that neighbours differ by 1 (also across powers of
@@ -33,7 +34,7 @@ pub(super) fn error<T: Real>(got: T, nearest: T, rest: f64) -> f64 {
     if got.is_sign_negative() != nearest.is_sign_negative() {
         return f64::INFINITY;
     }
-    // Away from zero is positive for `rest`'s sign convention only on the positive side.
+    // Both the order of the values and `rest` grow along the number line.
     ((ordinal(got) - ordinal(nearest)) as f64 - rest).abs()
 }
 
@@ -54,13 +55,17 @@ impl Worst {
         }
     }
 
-    /// Prints the worst error and says whether it is within the bound.
-    pub(super) fn report(&self, name: &str, kind: &str, level: Level) -> bool {
+    /// Prints the worst error and says whether it is within `bound`.
+    pub(super) fn report(&self, name: &str, kind: &str, level: Level, bound: f64) -> bool {
+        assert!(
+            bound <= BOUND,
+            "a bound of a test is no looser than the promise"
+        );
         println!(
             "{name:9} {kind} {level:9?}: worst {:.3} ulp of {} at {}",
             self.ulp, self.count, self.at
         );
-        self.count > 0 && self.ulp <= BOUND
+        self.count > 0 && self.ulp <= bound
     }
 }
 
@@ -76,9 +81,9 @@ fn errors_count_steps_between_neighbours() {
         close(error(-next, -1.0, -0.25), 0.75),
         "the rest counts along the number line"
     );
-    assert_eq!(error(0.0, -0.0, 0.0), f64::INFINITY);
-    assert_eq!(error(f64::NAN, 1.0, 0.0), f64::INFINITY);
-    assert_eq!(error(f64::INFINITY, f64::NAN, 0.0), f64::INFINITY);
+    assert!(error(0.0, -0.0, 0.0).is_infinite());
+    assert!(error(f64::NAN, 1.0, 0.0).is_infinite());
+    assert!(error(f64::INFINITY, f64::NAN, 0.0).is_infinite());
 }
 
 #[test]
@@ -88,6 +93,6 @@ fn a_function_that_is_three_ulp_off_fails() {
         error(f64::from_bits(1.0_f64.to_bits() + 3), 1.0, 0.4),
         || "1".into(),
     );
-    assert!(!worst.report("wrong", "f64", Level::Baseline));
-    assert!(!Worst::default().report("nothing", "f64", Level::Baseline));
+    assert!(!worst.report("wrong", "f64", Level::Baseline, BOUND));
+    assert!(!Worst::default().report("nothing", "f64", Level::Baseline, BOUND));
 }
