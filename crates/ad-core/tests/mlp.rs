@@ -38,7 +38,10 @@ fn products_agree_with_the_dense_hessian_and_with_differences() {
     let hessian = f.hessian(at(&x)).unwrap();
     let scale = hessian.iter().fold(0.0_f64, |m, h| m.max(h.abs()));
     for ((i, j), h) in hessian.indexed_iter() {
-        assert!((h - hessian[[j, i]]).abs() <= 1e-13 * scale, "asymmetric at {i}, {j}");
+        assert!(
+            (h - hessian[[j, i]]).abs() <= 1e-13 * scale,
+            "asymmetric at {i}, {j}"
+        );
     }
     let expected = hessian.dot(&v);
     let linearized = f.linearize(at(&x)).unwrap();
@@ -97,7 +100,13 @@ fn softmax_regression_has_its_closed_form_hessian() {
     let mut expected = Array2::<f64>::zeros(hessian.dim());
     for row in 0..rows {
         // A bias is a weight of a constant input 1; weights come first, biases after.
-        let input = |i: usize| if i < inputs { mlp.inputs[[row, i]] } else { 1.0 };
+        let input = |i: usize| {
+            if i < inputs {
+                mlp.inputs[[row, i]]
+            } else {
+                1.0
+            }
+        };
         for a in 0..(inputs + 1) * classes {
             for b in 0..(inputs + 1) * classes {
                 let (i, c, j, d) = (a / classes, a % classes, b / classes, b % classes);
@@ -107,7 +116,9 @@ fn softmax_regression_has_its_closed_form_hessian() {
             }
         }
     }
-    let error = (&hessian - &expected).iter().fold(0.0_f64, |m, e| m.max(e.abs()));
+    let error = (&hessian - &expected)
+        .iter()
+        .fold(0.0_f64, |m, e| m.max(e.abs()));
     let scale = expected.iter().fold(0.0_f64, |m, e| m.max(e.abs()));
     assert!(error <= 1e-12 * scale, "{error:e}");
     // For a linear model the Gauss–Newton matrix is the Hessian.
@@ -141,10 +152,15 @@ fn a_block_of_vectors_gives_the_products_of_each() {
         let mut out = Array2::zeros((3, to));
         let mut residuals = ad_core::Residuals::new();
         let mut gradient = Array1::zeros(n);
-        f.linearize_into(point, &mut residuals, gradient.view_mut()).unwrap();
-        f.apply_linearized_block(product, point, &residuals, v.view(), out.view_mut()).unwrap();
+        f.linearize_into(point, &mut residuals, gradient.view_mut())
+            .unwrap();
+        f.apply_linearized_block(product, point, &residuals, v.view(), out.view_mut())
+            .unwrap();
         for (v, out) in v.outer_iter().zip(out.outer_iter()) {
-            assert!(relative_error(&out.to_owned(), &single(v)) <= 1e-13, "{product:?}");
+            assert!(
+                relative_error(&out.to_owned(), &single(v)) <= 1e-13,
+                "{product:?}"
+            );
         }
     }
 }
@@ -173,5 +189,8 @@ fn the_explanation_names_every_kernel_call() {
     let f = mlp.function();
     let text = f.explain(Program::Hvp).unwrap();
     assert_eq!(text.matches("matmul").count(), 2 * 6 - 4, "{text}");
-    assert!(!text.contains("tanh") && !text.contains("exp"), "a product needs no function:\n{text}");
+    assert!(
+        !text.contains("tanh") && !text.contains("exp"),
+        "a product needs no function:\n{text}"
+    );
 }

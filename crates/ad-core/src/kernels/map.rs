@@ -9,6 +9,20 @@ pub(crate) trait LaneOp: 'static {
     const ARITY: usize;
 
     fn eval<T: Real, I: Isa>(c: T, a: T, b: T) -> T;
+
+    /// Whether `eval` covers every argument; where it does, arguments are not looked at.
+    const TOTAL: bool = true;
+
+    /// Whether `eval` covers this argument.
+    #[inline(always)]
+    fn covers<T: Real>(_a: T) -> bool {
+        true
+    }
+
+    /// The function of an argument that `eval` does not cover.
+    fn rare<T: Real>(c: T, a: T) -> T {
+        Self::eval::<T, Baseline>(c, a, a)
+    }
 }
 
 /// Runs a lane function over `n` elements.
@@ -29,7 +43,7 @@ unsafe fn body<T: Real, I: Isa, F: LaneOp>(n: usize, c: T, dst: *mut T, a: *cons
     unsafe {
         if n == 1 {
             let x = *a;
-            *dst = F::eval::<T, I>(c, x, if F::ARITY == 2 { *b } else { x });
+            *dst = lane::<T, I, F>(c, x, if F::ARITY == 2 { *b } else { x });
             return;
         }
         let mut start = 0;
@@ -61,10 +75,25 @@ unsafe fn body<T: Real, I: Isa, F: LaneOp>(n: usize, c: T, dst: *mut T, a: *cons
 #[inline(always)]
 fn lanes<T: Real, I: Isa, F: LaneOp>(c: T, x: &[T; CHUNK], y: &[T; CHUNK]) -> [T; CHUNK] {
     let mut z = [T::zero(); CHUNK];
-    for lane in 0..CHUNK {
-        z[lane] = F::eval::<T, I>(c, x[lane], y[lane]);
+    if F::TOTAL || x.iter().fold(true, |all, &x| all & F::covers(x)) {
+        for at in 0..CHUNK {
+            z[at] = F::eval::<T, I>(c, x[at], y[at]);
+        }
+    } else {
+        for at in 0..CHUNK {
+            z[at] = lane::<T, I, F>(c, x[at], y[at]);
+        }
     }
     z
+}
+
+#[inline(always)]
+fn lane<T: Real, I: Isa, F: LaneOp>(c: T, x: T, y: T) -> T {
+    if F::TOTAL || F::covers(x) {
+        F::eval::<T, I>(c, x, y)
+    } else {
+        F::rare(c, x)
+    }
 }
 
 unsafe fn baseline<T: Real, F: LaneOp>(n: usize, c: T, dst: *mut T, a: *const T, b: *const T) {
@@ -99,7 +128,7 @@ impl MapTable {
         Self {
             f32: pick::<f32, F>,
             f64: pick::<f64, F>,
-            scalar: F::eval::<f64, Baseline>,
+            scalar: lane::<f64, Baseline, F>,
         }
     }
 
@@ -116,7 +145,7 @@ impl MapTable {
     }
 }
 
-fn pick<T: Real, F: LaneOp>(level: Level) -> MapKernel<T> {
+pub(super) fn pick<T: Real, F: LaneOp>(level: Level) -> MapKernel<T> {
     match level {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => avx512::<T, F>,

@@ -14,9 +14,9 @@ mod reduce;
 mod vmath;
 
 pub(crate) use copy::{StridedCopy, gather};
+pub use gemm::GemmScalar;
 pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use isa::{Isa, Level};
 pub(crate) use map::{LaneOp, MapKernel, MapTable};
 pub(crate) use reduce::ReduceJob;
-pub use gemm::GemmScalar;
 pub use vmath::Lane;

@@ -96,10 +96,11 @@ impl Primitive for Elementwise {
 }
 
 /// Declares the primitives and their list. A row: name, text name, cost class, the lane function
-/// of (constant, x, y), the partial derivative, the algebra, the sample domain.
+/// of (constant, x, y) and which arguments it covers, the partial derivative, the algebra, the sample domain.
 macro_rules! elementwise {
     ($($static:ident = $name:literal / $arity:literal, $cost:ident, $domain:expr,
         |$c:ident, $x:ident, $y:ident| $lane:expr,
+        $(covers: $covers:ident, else: $rare:ident,)?
         partial: $partial:expr,
         algebra: $algebra:expr;)*) => {
         $(
@@ -111,6 +112,16 @@ macro_rules! elementwise {
                     fn eval<T: Real, I: Isa>($c: T, $x: T, $y: T) -> T {
                         $lane
                     }
+                    $(
+                        const TOTAL: bool = false;
+                        #[inline(always)]
+                        fn covers<T: Real>(x: T) -> bool {
+                            x.$covers()
+                        }
+                        fn rare<T: Real>(_c: T, x: T) -> T {
+                            x.$rare()
+                        }
+                    )?
                 }
                 Elementwise {
                     name: $name,
@@ -180,9 +191,18 @@ elementwise! {
         partial: Some(|_, s, _| s.output), algebra: plain;
     LN = "ln" / 1, DEAR, (0.5, 2.0), |_c, x, _y| x.lane_ln::<I>(),
         partial: Some(|g, s, _| g.map1(&RECIP, s.inputs[0])), algebra: plain;
+    EXP_M1 = "exp_m1" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_exp_m1::<I>(),
+        partial: Some(|g, s, _| g.offset(1.0, s.output)), algebra: plain;
+    LN_1P = "ln_1p" / 1, DEAR, (-0.5, 2.0), |_c, x, _y| x.lane_ln_1p::<I>(),
+        partial: Some(|g, s, _| {
+            let denominator = g.offset(1.0, s.inputs[0]);
+            g.map1(&RECIP, denominator)
+        }), algebra: plain;
     SIN = "sin" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_sin::<I>(),
+        covers: in_trig_range, else: sin,
         partial: Some(|g, s, _| g.map1(&COS, s.inputs[0])), algebra: plain;
     COS = "cos" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_cos::<I>(),
+        covers: in_trig_range, else: cos,
         partial: Some(|g, s, _| {
             let sin = g.map1(&SIN, s.inputs[0]);
             g.neg(sin)

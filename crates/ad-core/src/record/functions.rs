@@ -33,6 +33,10 @@ elementwise_methods! {
     exp = EXP;
     /// The natural logarithm of each element.
     ln = LN;
+    /// eˣ − 1 of each element, accurate near 0.
+    exp_m1 = EXP_M1;
+    /// ln(1 + x) of each element, accurate near 0.
+    ln_1p = LN_1P;
     /// The sine of each element, in radians.
     sin = SIN;
     /// The cosine of each element, in radians.

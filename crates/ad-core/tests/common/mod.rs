@@ -1,5 +1,8 @@
 //! What several integration tests share.
-#![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
+#![allow(
+    dead_code,
+    reason = "each test file is a crate of its own and uses a part"
+)]
 
 use ad_core::{Function, Var};
 use ndarray::{Array1, Array2, ArrayViewD, Axis};
@@ -29,11 +32,19 @@ impl Mlp {
     pub fn new(sizes: &[usize], rows: usize) -> Self {
         let (inputs, classes) = (sizes[0], sizes[sizes.len() - 1]);
         let data = random(rows * inputs, 100).to_vec();
-        let targets = Array2::from_shape_fn((rows, classes), |(r, c)| {
-            if r % classes == c { 1.0 } else { 0.0 }
-        });
+        let targets =
+            Array2::from_shape_fn(
+                (rows, classes),
+                |(r, c)| {
+                    if r % classes == c { 1.0 } else { 0.0 }
+                },
+            );
         let inputs = Array2::from_shape_vec((rows, inputs), data).unwrap();
-        Self { sizes: sizes.to_vec(), inputs, targets }
+        Self {
+            sizes: sizes.to_vec(),
+            inputs,
+            targets,
+        }
     }
 
     pub fn n_parameters(&self) -> usize {
@@ -41,7 +52,10 @@ impl Mlp {
     }
 
     pub fn data(&self) -> [ArrayViewD<'_, f64>; 2] {
-        [self.inputs.view().into_dyn(), self.targets.view().into_dyn()]
+        [
+            self.inputs.view().into_dyn(),
+            self.targets.view().into_dyn(),
+        ]
     }
 
     pub fn function(&self) -> Function<f64> {

@@ -24,7 +24,11 @@ pub struct Sharding {
 impl Default for Sharding {
     /// 128 rows, 8 partial sums, 2 GiB of residuals.
     fn default() -> Self {
-        Self { shard_rows: 128, partial_sums: 8, residual_budget: 2 << 30 }
+        Self {
+            shard_rows: 128,
+            partial_sums: 8,
+            residual_budget: 2 << 30,
+        }
     }
 }
 
@@ -107,11 +111,17 @@ impl<T: Real> FiniteSum<T> {
         F: for<'t> Fn(Var<'t>, &[Var<'t>]) -> Var<'t>,
     {
         let n_cases = check_data(&data)?;
-        let data: Vec<_> = data.into_iter().map(|a| a.as_standard_layout().into_owned()).collect();
+        let data: Vec<_> = data
+            .into_iter()
+            .map(|a| a.as_standard_layout().into_owned())
+            .collect();
         let rows = sharding.shard_rows.clamp(1, n_cases);
         let last = n_cases % rows;
         let mut functions = Vec::new();
-        for rows in [Some(rows), (last > 0).then_some(last)].into_iter().flatten() {
+        for rows in [Some(rows), (last > 0).then_some(last)]
+            .into_iter()
+            .flatten()
+        {
             let shapes: Vec<Vec<usize>> = data
                 .iter()
                 .map(|array| [&[rows], &array.shape()[1..]].concat())
@@ -120,18 +130,34 @@ impl<T: Real> FiniteSum<T> {
             let function = Function::record_with_data(n_parameters, &shapes, &f)?;
             if !function.output_shape().is_empty() {
                 let found = function.output_shape().to_vec();
-                return Err(Error::NotScalar { operation: "a mean over cases", found });
+                return Err(Error::NotScalar {
+                    operation: "a mean over cases",
+                    found,
+                });
             }
             functions.push(function);
         }
         let shard = |start: usize| {
             let rows = rows.min(n_cases - start);
-            Shard { start, rows, function: usize::from(rows == last) }
+            Shard {
+                start,
+                rows,
+                function: usize::from(rows == last),
+            }
         };
         let shards: Vec<_> = (0..n_cases).step_by(rows).map(shard).collect();
         let work = functions[0].cost(Program::Value)?.product_flops * shards.len();
         let (pool, parallel) = (ScratchPool::new(), work >= PARALLEL_WORK);
-        Ok(Self { functions, data, shards, n_cases, sharding, pool, parallel, point: None })
+        Ok(Self {
+            functions,
+            data,
+            shards,
+            n_cases,
+            sharding,
+            pool,
+            parallel,
+            point: None,
+        })
     }
 
     /// The number of cases N.
@@ -146,7 +172,10 @@ impl<T: Real> FiniteSum<T> {
 
     /// The bytes of residuals that are kept of the point of linearization.
     pub fn residual_bytes(&self) -> usize {
-        let kept = self.point.iter().flat_map(|point| point.residuals.iter().flatten());
+        let kept = self
+            .point
+            .iter()
+            .flat_map(|point| point.residuals.iter().flatten());
         kept.map(Residuals::bytes).sum()
     }
 
@@ -158,14 +187,21 @@ impl<T: Real> FiniteSum<T> {
     /// [`Error::DataCount`] and [`Error::Shape`] if number or shapes differ, or a row is not there.
     pub fn load_rows(&mut self, from: &[ArrayViewD<'_, T>], rows: &[usize]) -> Result<(), Error> {
         if from.len() != self.data.len() {
-            return Err(Error::DataCount { expected: self.data.len(), found: from.len() });
+            return Err(Error::DataCount {
+                expected: self.data.len(),
+                found: from.len(),
+            });
         }
         for (at, (to, from)) in self.data.iter().zip(from).enumerate() {
             let largest = rows.iter().max().map_or(0, |row| row + 1);
             let expected = [&[largest.max(from.len_of(Axis(0)))], &to.shape()[1..]].concat();
             if from.shape() != expected || rows.len() != self.n_cases {
                 let what = format!("rows {} of data array {at}", rows.len());
-                return Err(Error::Shape { what, expected, found: from.shape().to_vec() });
+                return Err(Error::Shape {
+                    what,
+                    expected,
+                    found: from.shape().to_vec(),
+                });
             }
         }
         self.point = None;
@@ -203,7 +239,16 @@ impl<T: Real> FiniteSum<T> {
             for (place, number) in self.shards_of(at).enumerate() {
                 let shard = self.shards[number];
                 let value = self.on_shard(shard, parameters, |function, point| {
-                    work(Call { function, point, place, accumulator: at }, state, accumulator)
+                    work(
+                        Call {
+                            function,
+                            point,
+                            place,
+                            accumulator: at,
+                        },
+                        state,
+                        accumulator,
+                    )
                 });
                 let value = value.unwrap_or_else(|_| {
                     accumulator.target().0.fill(T::nan());
@@ -223,7 +268,9 @@ impl<T: Real> FiniteSum<T> {
         work: impl Fn(Call<'_, '_, T>, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
     ) -> T {
         let states = &mut vec![(); self.n_accumulators()];
-        self.mean(parameters, out, states, |call, (), accumulator| work(call, accumulator))
+        self.mean(parameters, out, states, |call, (), accumulator| {
+            work(call, accumulator)
+        })
     }
 
     /// Calls `f` with a shard's function and point.
@@ -240,7 +287,10 @@ impl<T: Real> FiniteSum<T> {
             .zip(function.data_shapes())
             .map(|(array, shape)| shard.rows_of(array, self.n_cases, shape))
             .collect();
-        f(function, Point::with_data(parameters, &views).assume_finite_data())
+        f(
+            function,
+            Point::with_data(parameters, &views).assume_finite_data(),
+        )
     }
 
     /// A product with one vector (`stack` of 1) or several, one after the other in `v` and `out`.
@@ -250,7 +300,12 @@ impl<T: Real> FiniteSum<T> {
         };
         let n = self.dim();
         self.plain_mean(&point.parameters, out, |call, accumulator| {
-            let Call { function, point: at, place, accumulator: number } = call;
+            let Call {
+                function,
+                point: at,
+                place,
+                accumulator: number,
+            } = call;
             let (target, scratch, gradient) = accumulator.target();
             let residuals = match point.residuals[number].get(place) {
                 Some(kept) => kept,
@@ -278,8 +333,14 @@ impl<T: Real> FiniteSum<T> {
         let cost = self.functions[0].cost(Program::Linearize);
         let bytes = cost.map_or(usize::MAX, |cost| cost.residual_bytes).max(1);
         let kept = self.sharding.residual_budget / bytes;
-        let of = |at| self.shards_of(at).filter(|number| *number < kept).map(|_| Residuals::new());
-        (0..self.n_accumulators()).map(|at| of(at).collect()).collect()
+        let of = |at| {
+            self.shards_of(at)
+                .filter(|number| *number < kept)
+                .map(|_| Residuals::new())
+        };
+        (0..self.n_accumulators())
+            .map(|at| of(at).collect())
+            .collect()
     }
 }
 
@@ -294,7 +355,12 @@ struct Call<'f, 'p, T> {
 
 impl Shard {
     /// The shard's rows of a data array.
-    fn rows_of<'a, T>(self, array: &'a ArrayD<T>, n_cases: usize, shape: &[usize]) -> ArrayViewD<'a, T> {
+    fn rows_of<'a, T>(
+        self,
+        array: &'a ArrayD<T>,
+        n_cases: usize,
+        shape: &[usize],
+    ) -> ArrayViewD<'a, T> {
         let width = array.len() / n_cases;
         let whole = array.as_slice().expect("kept in standard layout");
         let part = &whole[self.start * width..(self.start + self.rows) * width];
@@ -314,20 +380,37 @@ fn with_slice<T: Real, R>(out: &mut ArrayViewMut1<'_, T>, f: impl FnOnce(&mut [T
 }
 
 fn check_data<T: Real>(data: &[ArrayD<T>]) -> Result<usize, Error> {
-    let n_cases = data.first().and_then(|array| array.shape().first().copied()).unwrap_or(0);
+    let n_cases = data
+        .first()
+        .and_then(|array| array.shape().first().copied())
+        .unwrap_or(0);
     if n_cases == 0 {
-        return Err(Error::Empty { what: "the data".into() });
+        return Err(Error::Empty {
+            what: "the data".into(),
+        });
     }
     for (at, array) in data.iter().enumerate() {
         if array.shape().first() != Some(&n_cases) {
             let mut expected = array.shape().to_vec();
             expected.splice(..expected.len().min(1), [n_cases]);
             let found = array.shape().to_vec();
-            return Err(Error::Shape { what: format!("data array {at}"), expected, found });
+            return Err(Error::Shape {
+                what: format!("data array {at}"),
+                expected,
+                found,
+            });
         }
         if let Some(index) = array.iter().position(|value| !value.is_finite()) {
-            let value = array.iter().nth(index).map(ToString::to_string).unwrap_or_default();
-            return Err(Error::NonFinite { what: format!("data array {at}"), index, value });
+            let value = array
+                .iter()
+                .nth(index)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            return Err(Error::NonFinite {
+                what: format!("data array {at}"),
+                index,
+                value,
+            });
         }
     }
     Ok(n_cases)
@@ -349,7 +432,8 @@ impl<T: Real> Objective<T> for FiniteSum<T> {
         let x = x.as_slice().expect("standard layout");
         with_slice(&mut grad, |grad| {
             self.plain_mean(x, grad, |call, accumulator| {
-                call.function.value_and_grad_into(call.point, accumulator.array())
+                call.function
+                    .value_and_grad_into(call.point, accumulator.array())
             })
         })
     }
@@ -363,14 +447,25 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
         });
         point.parameters.clear();
         point.parameters.extend(x.iter());
-        let Linearized { parameters, residuals } = &mut point;
+        let Linearized {
+            parameters,
+            residuals,
+        } = &mut point;
         let value = with_slice(&mut grad, |grad| {
-            self.mean(parameters, grad, residuals, |call, kept, accumulator| {
-                match kept.get_mut(call.place) {
-                    Some(kept) => call.function.linearize_into(call.point, kept, accumulator.array()),
-                    None => call.function.value_and_grad_into(call.point, accumulator.array()),
-                }
-            })
+            self.mean(
+                parameters,
+                grad,
+                residuals,
+                |call, kept, accumulator| match kept.get_mut(call.place) {
+                    Some(kept) => {
+                        call.function
+                            .linearize_into(call.point, kept, accumulator.array())
+                    }
+                    None => call
+                        .function
+                        .value_and_grad_into(call.point, accumulator.array()),
+                },
+            )
         });
         self.point = Some(point);
         value

@@ -32,14 +32,23 @@ pub(super) struct Scratch<T> {
 impl<T: Real> Scratch<T> {
     fn new() -> Self {
         let residuals = Residuals::new();
-        Self { term: Vec::new(), residuals, gradient: Vec::new() }
+        Self {
+            term: Vec::new(),
+            residuals,
+            gradient: Vec::new(),
+        }
     }
 }
 
 impl<'a, T: Real> Accumulator<'a, T> {
     /// Where the next shard's result is to be written, and memory to work in.
     pub(super) fn target(&mut self) -> (&mut [T], &mut Residuals<T>, &mut Vec<T>) {
-        let Scratch { term, residuals, gradient, .. } = &mut *self.scratch;
+        let Scratch {
+            term,
+            residuals,
+            gradient,
+            ..
+        } = &mut *self.scratch;
         let target = if self.filled {
             term.resize(self.total.len(), T::zero());
             term
@@ -86,31 +95,50 @@ pub(super) fn reduce<T: Real, S: Send>(
     parallel: bool,
     sum: impl Fn(usize, &mut S, &mut Accumulator<'_, T>) + Sync,
 ) -> T {
-    pool.with(states.len(), out.len(), |Workspace { totals, scratches }| {
-        let value = {
-            // The first accumulator sums in `out` itself.
-            let targets = std::iter::once(&mut *out).chain(totals.iter_mut().map(Vec::as_mut_slice));
-            let mut lanes: SmallVec<[(&mut S, Accumulator<'_, T>); INLINE]> = states
-                .iter_mut()
-                .zip(targets)
-                .zip(scratches.iter_mut())
-                .map(|((state, total), scratch)| {
-                    (state, Accumulator { total, scratch, filled: false, value: T::zero() })
-                })
-                .collect();
-            let run = |(at, lane): (usize, &mut (&mut S, Accumulator<'_, T>))| {
-                sum(at, lane.0, &mut lane.1);
+    pool.with(
+        states.len(),
+        out.len(),
+        |Workspace { totals, scratches }| {
+            let value = {
+                // The first accumulator sums in `out` itself.
+                let targets =
+                    std::iter::once(&mut *out).chain(totals.iter_mut().map(Vec::as_mut_slice));
+                let mut lanes: SmallVec<[(&mut S, Accumulator<'_, T>); INLINE]> = states
+                    .iter_mut()
+                    .zip(targets)
+                    .zip(scratches.iter_mut())
+                    .map(|((state, total), scratch)| {
+                        (
+                            state,
+                            Accumulator {
+                                total,
+                                scratch,
+                                filled: false,
+                                value: T::zero(),
+                            },
+                        )
+                    })
+                    .collect();
+                let run = |(at, lane): (usize, &mut (&mut S, Accumulator<'_, T>))| {
+                    sum(at, lane.0, &mut lane.1);
+                };
+                if parallel && lanes.len() > 1 {
+                    lanes
+                        .par_iter_mut()
+                        .enumerate()
+                        .with_max_len(1)
+                        .for_each(run);
+                } else {
+                    lanes.iter_mut().enumerate().for_each(run);
+                }
+                lanes
+                    .iter()
+                    .fold(T::zero(), |value, lane| value + lane.1.value)
             };
-            if parallel && lanes.len() > 1 {
-                lanes.par_iter_mut().enumerate().with_max_len(1).for_each(run);
-            } else {
-                lanes.iter_mut().enumerate().for_each(run);
-            }
-            lanes.iter().fold(T::zero(), |value, lane| value + lane.1.value)
-        };
-        combine(out, totals, factor, parallel);
-        factor * value
-    })
+            combine(out, totals, factor, parallel);
+            factor * value
+        },
+    )
 }
 
 /// Elements that one task combines.
@@ -151,14 +179,18 @@ pub(super) struct ScratchPool<T> {
 
 impl<T: Real> ScratchPool<T> {
     pub(super) fn new() -> Self {
-        Self { idle: Mutex::new(Vec::with_capacity(8)) }
+        Self {
+            idle: Mutex::new(Vec::with_capacity(8)),
+        }
     }
 
     fn with<R>(&self, count: usize, len: usize, f: impl FnOnce(&mut Workspace<T>) -> R) -> R {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
-        let mut workspace =
-            taken.unwrap_or_else(|| Workspace { totals: Vec::new(), scratches: Vec::new() });
+        let mut workspace = taken.unwrap_or_else(|| Workspace {
+            totals: Vec::new(),
+            scratches: Vec::new(),
+        });
         workspace.totals.resize_with(count - 1, Vec::new);
         workspace.scratches.resize_with(count, Scratch::new);
         for total in &mut workspace.totals {

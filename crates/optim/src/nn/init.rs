@@ -58,7 +58,8 @@ impl Initializer {
             }
             Self::He => {
                 let deviation = (2.0 / inputs.max(1) as f64).sqrt();
-                weights.map_inplace(|w| *w = T::of(deviation * rng.sample::<f64, _>(StandardNormal)));
+                weights
+                    .map_inplace(|w| *w = T::of(deviation * rng.sample::<f64, _>(StandardNormal)));
             }
             Self::Sparse { incoming, scale } => {
                 for unit in 0..outputs {
@@ -86,20 +87,34 @@ mod tests {
     #[test]
     fn moments_are_those_of_the_distribution() {
         let n = 200.0 * 50.0;
-        for (init, variance) in [(Initializer::Glorot, 2.0 / 250.0), (Initializer::He, 2.0 / 200.0)] {
+        for (init, variance) in [
+            (Initializer::Glorot, 2.0 / 250.0),
+            (Initializer::He, 2.0 / 200.0),
+        ] {
             let x: Array1<f64> = init.draw(&layout(), 1);
             let weights = x.slice(ndarray::s![..10_000]);
             // Five standard errors: of the mean, and of a variance of at most normal kurtosis.
             assert!(weights.sum().abs() / n <= 5.0 * (variance / n).sqrt());
             let found = weights.dot(&weights) / n;
-            assert!((found / variance - 1.0).abs() <= 5.0 * (2.0 / n).sqrt(), "{init:?}: {found}");
-            assert!(x.slice(ndarray::s![10_000..]).iter().all(|b| b.abs() <= 0.0));
+            assert!(
+                (found / variance - 1.0).abs() <= 5.0 * (2.0 / n).sqrt(),
+                "{init:?}: {found}"
+            );
+            assert!(
+                x.slice(ndarray::s![10_000..])
+                    .iter()
+                    .all(|b| b.abs() <= 0.0)
+            );
         }
     }
 
     #[test]
     fn sparse_units_have_the_stated_number_of_inputs() {
-        let x: Array1<f64> = Initializer::Sparse { incoming: 15, scale: 1.0 }.draw(&layout(), 2);
+        let x: Array1<f64> = Initializer::Sparse {
+            incoming: 15,
+            scale: 1.0,
+        }
+        .draw(&layout(), 2);
         for unit in 0..50 {
             let nonzero = (0..200).filter(|i| x[i * 50 + unit].abs() > 0.0).count();
             assert_eq!(nonzero, 15);

@@ -45,7 +45,11 @@ impl Layout {
     pub fn push(&mut self, name: impl Into<String>, shape: &[usize]) {
         let start = self.len();
         let range = start..start + shape.iter().product::<usize>();
-        self.entries.push(Entry { name: name.into(), shape: shape.to_vec(), range });
+        self.entries.push(Entry {
+            name: name.into(),
+            shape: shape.to_vec(),
+            range,
+        });
     }
 
     /// The number of parameters.
@@ -81,7 +85,9 @@ impl Layout {
         parameters: ArrayView1<'a, T>,
     ) -> Option<ArrayViewD<'a, T>> {
         let entry = self.entry(name)?;
-        let slice = parameters.to_slice().filter(|slice| slice.len() == self.len())?;
+        let slice = parameters
+            .to_slice()
+            .filter(|slice| slice.len() == self.len())?;
         ArrayViewD::from_shape(IxDyn(&entry.shape), &slice[entry.range.clone()]).ok()
     }
 }

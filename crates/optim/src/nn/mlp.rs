@@ -74,14 +74,20 @@ impl Mlp {
     /// [`NetworkError::Sizes`] for fewer than two sizes or a size of 0.
     pub fn new(sizes: &[usize], activation: Activation) -> Result<Self, NetworkError> {
         if sizes.len() < 2 || sizes.contains(&0) {
-            return Err(NetworkError::Sizes { found: sizes.to_vec() });
+            return Err(NetworkError::Sizes {
+                found: sizes.to_vec(),
+            });
         }
         let mut layout = Layout::new();
         for (layer, pair) in sizes.windows(2).enumerate() {
             layout.push(format!("layer{layer}.weight"), pair);
             layout.push(format!("layer{layer}.bias"), &pair[1..]);
         }
-        Ok(Self { sizes: sizes.to_vec(), activation, layout })
+        Ok(Self {
+            sizes: sizes.to_vec(),
+            activation,
+            layout,
+        })
     }
 
     /// The sizes of the layers.
@@ -129,7 +135,9 @@ impl Mlp {
     /// [`Error::Empty`] for no cases.
     pub fn loss<T: Real>(&self, loss: Loss, cases: usize) -> Result<Function<T>, Error> {
         if cases == 0 {
-            return Err(Error::Empty { what: "the batch".into() });
+            return Err(Error::Empty {
+                what: "the batch".into(),
+            });
         }
         let (inputs, outputs) = (self.sizes[0], self.sizes[self.sizes.len() - 1]);
         let shapes: [&[usize]; 2] = [&[cases, inputs], &[cases, outputs]];
@@ -171,16 +179,25 @@ impl Mlp {
     ) -> Result<f64, Error> {
         if labels.len() != inputs.nrows() {
             let (expected, found) = (vec![inputs.nrows()], vec![labels.len()]);
-            return Err(Error::Shape { what: "the labels".into(), expected, found });
+            return Err(Error::Shape {
+                what: "the labels".into(),
+                expected,
+                found,
+            });
         }
         if labels.is_empty() {
-            return Err(Error::Empty { what: "the batch".into() });
+            return Err(Error::Empty {
+                what: "the batch".into(),
+            });
         }
         let outputs = self.predict(parameters, inputs)?;
-        let hits = outputs.axis_iter(Axis(0)).zip(labels).filter(|(row, label)| {
-            let best = |best: usize, at: usize| if row[at] > row[best] { at } else { best };
-            (0..row.len()).fold(0, best) == **label
-        });
+        let hits = outputs
+            .axis_iter(Axis(0))
+            .zip(labels)
+            .filter(|(row, label)| {
+                let best = |best: usize, at: usize| if row[at] > row[best] { at } else { best };
+                (0..row.len()).fold(0, best) == **label
+            });
         Ok(hits.count() as f64 / labels.len() as f64)
     }
 }
@@ -205,18 +222,30 @@ mod tests {
     fn descriptions_without_layers_are_refused() {
         for sizes in [&[][..], &[3], &[3, 0, 2]] {
             let error = Mlp::new(sizes, Activation::Relu).unwrap_err();
-            assert_eq!(error, NetworkError::Sizes { found: sizes.to_vec() });
+            assert_eq!(
+                error,
+                NetworkError::Sizes {
+                    found: sizes.to_vec()
+                }
+            );
         }
     }
 
     #[test]
     fn a_batch_of_nothing_and_of_wrong_width_is_refused() {
         let net = Mlp::new(&[2, 1], Activation::Relu).unwrap();
-        assert!(matches!(net.loss::<f64>(Loss::SquaredError, 0), Err(Error::Empty { .. })));
+        assert!(matches!(
+            net.loss::<f64>(Loss::SquaredError, 0),
+            Err(Error::Empty { .. })
+        ));
         let w = net.init::<f64>(1);
-        let wide = net.predict(w.view(), Array2::zeros((1, 3)).view()).unwrap_err();
+        let wide = net
+            .predict(w.view(), Array2::zeros((1, 3)).view())
+            .unwrap_err();
         assert!(wide.to_string().contains("matmul"), "{wide}");
-        let labels = net.accuracy(w.view(), Array2::zeros((1, 2)).view(), &[]).unwrap_err();
+        let labels = net
+            .accuracy(w.view(), Array2::zeros((1, 2)).view(), &[])
+            .unwrap_err();
         assert!(matches!(labels, Error::Shape { .. }));
     }
 }

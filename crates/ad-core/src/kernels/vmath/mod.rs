@@ -9,7 +9,6 @@ mod hyperbolic;
 mod ln;
 mod logistic;
 mod pow;
-pub(crate) mod slice;
 mod trig;
 mod word;
 

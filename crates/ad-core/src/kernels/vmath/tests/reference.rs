@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::kernels::Lane;
 use crate::kernels::isa::Level;
-use crate::kernels::vmath::slice::{
-    Cos, Exp, ExpM1, LaneFn, Ln, Ln1p, Sigmoid, Sin, Softplus, Tanh,
-};
+use crate::kernels::map::LaneOp;
+use crate::kernels::vmath::tests::run::{Cos, Exp, ExpM1, Ln, Ln1p, Sigmoid, Sin, Softplus, Tanh};
 
 use super::run;
 use super::ulp::{Worst, error};
@@ -78,7 +77,7 @@ fn judge(name: &str, bound: f64, level: Level, samples: &Samples, got: &[f64]) -
     worst.report(name, "f64", level, bound)
 }
 
-fn unary<F: LaneFn<f64>>(name: &str, bound: f64, samples: &Samples) -> bool {
+fn unary<F: LaneOp>(name: &str, bound: f64, samples: &Samples) -> bool {
     let mut good = true;
     for level in run::levels() {
         let mut got = vec![0.0; samples.a.len()];

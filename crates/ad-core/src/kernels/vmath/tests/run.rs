@@ -1,8 +1,8 @@
-//! The slice loops under test, one per instruction set of this machine.
+//! The engine's loops under test, one per instruction set of this machine.
 
 use crate::Real;
-use crate::kernels::isa::{Avx2, Avx512, Baseline, Isa, Level};
-use crate::kernels::vmath::slice::{LaneFn, Sin, map};
+use crate::kernels::isa::{Isa, Level};
+use crate::kernels::map::{LaneOp, pick};
 
 /// Every level this machine has.
 pub(super) fn levels() -> Vec<Level> {
@@ -13,85 +13,88 @@ pub(super) fn levels() -> Vec<Level> {
 }
 
 /// Elements per call of a loop, as the engine has them.
-const BLOCK: usize = 256;
+const BLOCK: usize = crate::plan::BLOCK;
 
-macro_rules! under {
-    ($unary:ident, $in_place:ident, $binary:ident, $isa:ty, $features:literal) => {
-        #[target_feature(enable = $features)]
-        fn $unary<T: Real, F: LaneFn<T>>(dst: &mut [T], a: &[T]) {
-            // SAFETY: the slices are as long as each other and do not overlap.
-            unsafe { map::<$isa, T, F>(dst.len().min(a.len()), dst.as_mut_ptr(), a.as_ptr()) }
+macro_rules! lane_ops {
+    ($($name:ident $lane:ident $(, outside: $std:ident)?;)*) => {$(
+        #[derive(Debug)]
+        pub(super) struct $name;
+        impl LaneOp for $name {
+            const ARITY: usize = 1;
+            $(
+                const TOTAL: bool = false;
+                #[inline(always)]
+                fn covers<T: Real>(x: T) -> bool {
+                    x.in_trig_range()
+                }
+                fn rare<T: Real>(_c: T, x: T) -> T {
+                    x.$std()
+                }
+            )?
+            #[inline(always)]
+            fn eval<T: Real, I: Isa>(_c: T, x: T, _y: T) -> T {
+                x.$lane::<I>()
+            }
         }
-        #[target_feature(enable = $features)]
-        fn $in_place<T: Real, F: LaneFn<T>>(a: &mut [T]) {
-            // SAFETY: one slice, and both pointers are derived from its mutable one.
-            unsafe { map::<$isa, T, F>(a.len(), a.as_mut_ptr(), a.as_mut_ptr()) }
-        }
-        #[target_feature(enable = $features)]
-        fn $binary<T: Real>(dst: &mut [T], a: &[T], b: &[T]) {
-            pairs::<$isa, T>(dst, a, b);
-        }
-    };
+    )*};
 }
-under!(
-    unary_avx512,
-    in_place_avx512,
-    binary_avx512,
-    Avx512,
-    "avx512f,avx512dq,avx512vl,avx512bw,fma"
-);
-under!(unary_avx2, in_place_avx2, binary_avx2, Avx2, "avx2,fma");
-under!(
-    unary_baseline,
-    in_place_baseline,
-    binary_baseline,
-    Baseline,
-    "sse2"
-);
+lane_ops! {
+    Exp lane_exp;
+    ExpM1 lane_exp_m1;
+    Ln lane_ln;
+    Ln1p lane_ln_1p;
+    Sin lane_sin, outside: sin;
+    Cos lane_cos, outside: cos;
+    Tanh lane_tanh;
+    Sigmoid lane_sigmoid;
+    Softplus lane_softplus;
+}
 
-#[inline(always)]
-fn pairs<I: Isa, T: Real>(dst: &mut [T], a: &[T], b: &[T]) {
-    for ((d, &x), &y) in dst.iter_mut().zip(a).zip(b) {
-        *d = x.lane_powf::<I>(y);
+/// xʸ of pairs.
+struct Powf;
+impl LaneOp for Powf {
+    const ARITY: usize = 2;
+    #[inline(always)]
+    fn eval<T: Real, I: Isa>(_c: T, x: T, y: T) -> T {
+        x.lane_powf::<I>(y)
     }
 }
 
 /// F of each element.
-pub(super) fn unary<T: Real, F: LaneFn<T>>(level: Level, dst: &mut [T], a: &[T]) {
+pub(super) fn unary<T: Real, F: LaneOp>(level: Level, dst: &mut [T], a: &[T]) {
     for (dst, a) in dst.chunks_mut(BLOCK).zip(a.chunks(BLOCK)) {
-        // SAFETY: `levels` only lists what the processor has.
+        // SAFETY: `levels` only lists what the processor has; both chunks are as long.
         unsafe {
-            match level {
-                Level::Baseline => unary_baseline::<T, F>(dst, a),
-                Level::Avx2 => unary_avx2::<T, F>(dst, a),
-                Level::Avx512 => unary_avx512::<T, F>(dst, a),
-            }
-        }
+            pick::<T, F>(level)(
+                dst.len(),
+                T::zero(),
+                dst.as_mut_ptr(),
+                a.as_ptr(),
+                a.as_ptr(),
+            )
+        };
     }
 }
 
 /// F of each element, over itself.
-pub(super) fn in_place<T: Real, F: LaneFn<T>>(level: Level, a: &mut [T]) {
-    // SAFETY: `levels` only lists what the processor has.
-    unsafe {
-        match level {
-            Level::Baseline => in_place_baseline::<T, F>(a),
-            Level::Avx2 => in_place_avx2::<T, F>(a),
-            Level::Avx512 => in_place_avx512::<T, F>(a),
-        }
-    }
+fn in_place<T: Real, F: LaneOp>(level: Level, a: &mut [T]) {
+    let p = a.as_mut_ptr();
+    // SAFETY: `levels` only lists what the processor has; all pointers are of one mutable slice.
+    unsafe { pick::<T, F>(level)(a.len(), T::zero(), p, p, p) };
 }
 
 /// aᵇ of each pair.
 pub(super) fn powf<T: Real>(level: Level, dst: &mut [T], a: &[T], b: &[T]) {
-    // SAFETY: `levels` only lists what the processor has.
+    // SAFETY: `levels` only lists what the processor has; the callers' slices are as long.
     unsafe {
-        match level {
-            Level::Baseline => binary_baseline(dst, a, b),
-            Level::Avx2 => binary_avx2(dst, a, b),
-            Level::Avx512 => binary_avx512(dst, a, b),
-        }
-    }
+        pick::<T, Powf>(level)(
+            dst.len(),
+            T::zero(),
+            dst.as_mut_ptr(),
+            a.as_ptr(),
+            b.as_ptr(),
+        )
+    };
 }
 
 #[test]

@@ -2,15 +2,14 @@
 //! whole table of powers of such arguments against the standard library.
 
 use crate::Real;
-use crate::kernels::vmath::slice::{
-    Cos, Exp, ExpM1, LaneFn, Ln, Ln1p, Sigmoid, Sin, Softplus, Tanh,
-};
+use crate::kernels::map::LaneOp;
+use crate::kernels::vmath::tests::run::{Cos, Exp, ExpM1, Ln, Ln1p, Sigmoid, Sin, Softplus, Tanh};
 
 use super::run;
 use super::ulp::{BOUND, error};
 
 /// Pads with ones, so that the vector part of the loop runs, and compares signs of zeros too.
-fn exact<T: Real, F: LaneFn<T>>(name: &str, pairs: &[(f64, f64)]) {
+fn exact<T: Real, F: LaneOp>(name: &str, pairs: &[(f64, f64)]) {
     let mut a: Vec<T> = pairs.iter().map(|p| T::of(p.0)).collect();
     a.resize(pairs.len().next_multiple_of(32), T::one());
     for level in run::levels() {

@@ -5,9 +5,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::Real;
-use crate::kernels::vmath::slice::{
-    Cos, Exp, ExpM1, LaneFn, Ln, Ln1p, Sigmoid, Sin, Softplus, Tanh,
-};
+use crate::kernels::map::LaneOp;
+use crate::kernels::vmath::tests::run::{Cos, Exp, ExpM1, Ln, Ln1p, Sigmoid, Sin, Softplus, Tanh};
 
 use super::run;
 
@@ -48,7 +47,7 @@ fn report(name: &str, kind: &str, ns: &[f64]) {
     );
 }
 
-fn unary<T: Real, F: LaneFn<T>>(name: &str, range: (f64, f64), std: fn(T) -> T) {
+fn unary<T: Real, F: LaneOp>(name: &str, range: (f64, f64), std: fn(T) -> T) {
     let a = spread::<T>(range.0, range.1);
     let a = &a;
     let mut runs: Vec<Box<dyn FnMut() + '_>> = Vec::new();

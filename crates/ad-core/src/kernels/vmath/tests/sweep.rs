@@ -3,9 +3,8 @@
 //!
 //! `VMATH_STRIDE=1 cargo test --release …` visits every value.
 
-use crate::kernels::vmath::slice::{
-    Cos, Exp, ExpM1, LaneFn, Ln, Ln1p, Sigmoid, Sin, Softplus, Tanh,
-};
+use crate::kernels::map::LaneOp;
+use crate::kernels::vmath::tests::run::{Cos, Exp, ExpM1, Ln, Ln1p, Sigmoid, Sin, Softplus, Tanh};
 
 use super::run;
 use super::ulp::{Worst, error};
@@ -39,7 +38,7 @@ fn blocks() -> impl Iterator<Item = Vec<f32>> {
     })
 }
 
-fn unary<F: LaneFn<f32>>(name: &str, bound: f64, exact: fn(f64) -> f64) {
+fn unary<F: LaneOp>(name: &str, bound: f64, exact: fn(f64) -> f64) {
     let levels = run::levels();
     let mut worst = vec![Worst::default(); levels.len()];
     let mut got = vec![0.0; 4096];
