@@ -222,13 +222,14 @@ fn every_depth() {
 #[test]
 fn blocked_sizes() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    for (m, n, k) in [
+    let sizes = [
         (50, 100, 300),
         (130, 70, 257),
         (257, 131, 129),
         (1100, 40, 530),
         (49, 1100, 1030),
-    ] {
+    ];
+    for (m, n, k) in sizes.into_iter().step_by(sparse()) {
         for shape in [
             plain(m, n, k),
             transpose_a(plain(m, n, k)),
