@@ -8,5 +8,5 @@ pub(crate) mod gemm;
 pub(crate) mod vmath;
 
 pub(crate) use isa::{Isa, Level};
-pub use gemm::GemmScalar;
+pub(crate) use gemm::GemmScalar;
 pub use vmath::Lane;

@@ -64,7 +64,7 @@ struct Walk<T> {
 /// Hides from the compiler how a pointer came about. It would express each row's address by the
 /// one before, a chain of additions that takes longer than the multiplications.
 #[allow(
-    pointers_in_nomem_asm_block,
+    clippy::pointers_in_nomem_asm_block,
     reason = "the block is empty and touches no memory"
 )]
 #[inline(always)]
