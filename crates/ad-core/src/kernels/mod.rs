@@ -5,6 +5,10 @@
     unsafe_code,
     reason = "raw strided loops; each block states what its caller guarantees"
 )]
+#![allow(
+    unreachable_pub,
+    reason = "bounds of the sealed public trait `Real` have to be public where nobody reaches them"
+)]
 
 mod copy;
 pub(crate) mod gemm;
@@ -14,7 +18,7 @@ mod reduce;
 mod vmath;
 
 pub(crate) use copy::{StridedCopy, gather};
-pub use gemm::GemmScalar;
+pub(crate) use gemm::GemmScalar;
 pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use isa::{Isa, Level};
 pub(crate) use map::{LaneOp, MapKernel, MapTable};

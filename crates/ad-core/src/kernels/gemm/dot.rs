@@ -38,8 +38,8 @@ where
         // SAFETY: the block's columns are inside B and C, by the contract of [`DotFn`].
         unsafe {
             let sums = product::<V, R, Q>(d, b);
-            for (i, row) in sums.iter().enumerate() {
-                for (j, sum) in row.iter().enumerate() {
+            for (j, column) in sums.iter().enumerate() {
+                for (i, sum) in column.iter().enumerate() {
                     let to = c.offset(i as isize * d.c_row + j as isize * d.c_col);
                     let sum = sum.sum();
                     *to = if d.accumulate { *to + sum } else { sum };
@@ -49,41 +49,46 @@ where
     }
 }
 
-/// The partial sums, lane by lane, of the dot products of a block.
+/// The partial sums, lane by lane, of the dot products of a block, column by column.
 #[inline(always)]
 unsafe fn product<V: Vector, const R: usize, const Q: usize>(
     d: &Dots<V::Scalar>,
     b: *const V::Scalar,
-) -> [[V; Q]; R] {
+) -> [[V; R]; Q] {
     let tail = d.k % V::LANES;
+    let mut p = 0;
     // SAFETY: every access is to the first d.k numbers of a row of A or a column of B.
     unsafe {
-        let mut sums = [[V::zero(); Q]; R];
-        let mut p = 0;
+        let mut sums = [[V::zero(); R]; Q];
         while p + V::LANES <= d.k {
-            let rows: [V; R] =
-                std::array::from_fn(|i| V::load(d.a.offset(i as isize * d.a_row).add(p)));
-            for j in 0..Q {
-                let column = V::load(b.offset(j as isize * d.b_col).add(p));
-                for i in 0..R {
-                    sums[i][j] = rows[i].mul_add(column, sums[i][j]);
-                }
-            }
+            step(d, b, &mut sums, |vector| V::load(vector.add(p)));
             p += V::LANES;
         }
         if tail > 0 {
             let mask = V::mask(tail);
-            let rows: [V; R] = std::array::from_fn(|i| {
-                V::load_masked(d.a.offset(i as isize * d.a_row).add(p), mask)
+            step(d, b, &mut sums, |vector| {
+                V::load_masked(vector.add(p), mask)
             });
-            for j in 0..Q {
-                let column = V::load_masked(b.offset(j as isize * d.b_col).add(p), mask);
-                for i in 0..R {
-                    sums[i][j] = rows[i].mul_add(column, sums[i][j]);
-                }
-            }
         }
         sums
+    }
+}
+
+/// Adds the products of the numbers that `load` takes from each row of A and column of B.
+#[inline(always)]
+unsafe fn step<V: Vector, const R: usize, const Q: usize>(
+    d: &Dots<V::Scalar>,
+    b: *const V::Scalar,
+    sums: &mut [[V; R]; Q],
+    load: impl Fn(*const V::Scalar) -> V,
+) {
+    let rows: [V; R] = std::array::from_fn(|i| load(d.a.wrapping_offset(i as isize * d.a_row)));
+    for (j, sums) in sums.iter_mut().enumerate() {
+        let column = load(b.wrapping_offset(j as isize * d.b_col));
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: the instruction set is there, by the contract of [`DotFn`].
+            *sum = unsafe { row.mul_add(column, *sum) };
+        }
     }
 }
 

@@ -43,6 +43,7 @@ impl<T: Copy + Default> Run<'_, T> {
             match plan {
                 Plan::Empty => self.clear(),
                 Plan::Dots { copy_a } => self.dots(*copy_a),
+                Plan::Tile { vectors } => self.tile(*vectors),
                 Plan::Tiles(plan) => self.tiles(plan),
             }
         }
@@ -111,6 +112,29 @@ impl<T: Copy + Default> Run<'_, T> {
                     *self.a_copy.add(i * s.k + p) = *entry;
                 }
             }
+        }
+    }
+
+    unsafe fn tile(&self, vectors: usize) {
+        let s = &self.problem.shape;
+        let last_lanes = s.n - (vectors - 1) * self.kernels.lanes;
+        let full = last_lanes == self.kernels.lanes;
+        // SAFETY: the tile is the whole of C.
+        unsafe {
+            self.kernels.tiles[vectors - 1][s.m - 1][usize::from(full)](&Tiles {
+                blocks: 1,
+                k: s.k,
+                a: self.a,
+                a_row: s.a_row,
+                a_col: s.a_col,
+                a_block: 0,
+                b: self.b,
+                b_row: s.b_row,
+                c: self.c,
+                c_row: s.c_row,
+                last_lanes,
+                accumulate: s.accumulate,
+            });
         }
     }
 

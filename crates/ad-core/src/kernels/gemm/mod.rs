@@ -16,7 +16,7 @@ mod tests;
 mod tile;
 mod vector;
 
-pub use scalar::GemmScalar;
+pub(crate) use scalar::GemmScalar;
 
 use super::isa::Level;
 use crate::real::Real;

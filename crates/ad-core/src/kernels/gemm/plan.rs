@@ -11,6 +11,8 @@ pub(super) enum Plan {
     Empty,
     /// Dot products of contiguous vectors; the rows of A are copied first if they are not.
     Dots { copy_a: bool },
+    /// A single register tile, of so many vectors; nothing is copied.
+    Tile { vectors: usize },
     /// Register tiles.
     Tiles(TilePlan),
 }
@@ -65,6 +67,16 @@ impl Plan {
                 copy_a: s.a_col != 1,
             };
         }
+        if s.b_col == 1 && s.batch == 1 && s.k <= DEPTH_IN_PLACE {
+            let vectors = kernels.vectors(s.n);
+            if kernels
+                .tiles
+                .get(vectors - 1)
+                .is_some_and(|heights| s.m <= heights.len())
+            {
+                return Self::Tile { vectors };
+            }
+        }
         Self::Tiles(TilePlan::new(problem, kernels))
     }
 
@@ -73,7 +85,7 @@ impl Plan {
     pub(super) fn scratch<T>(&self, problem: &Problem, kernels: &Kernels<T>) -> (usize, usize) {
         let s = &problem.shape;
         match self {
-            Self::Empty => (0, 0),
+            Self::Empty | Self::Tile { .. } => (0, 0),
             Self::Dots { copy_a } => (if *copy_a { s.m * s.k } else { 0 }, 0),
             Self::Tiles(t) => {
                 let depth = t.depths.longest();
@@ -94,7 +106,7 @@ impl TilePlan {
     fn new<T>(problem: &Problem, kernels: &Kernels<T>) -> Self {
         let s = &problem.shape;
         let size = size_of::<T>();
-        let vectors = Split::new(s.n, kernels.lanes).count;
+        let vectors = kernels.vectors(s.n);
         let large = s.k * s.n * size > BYTES_TO_PACK_B;
         let often = s.m >= ROWS_TO_PACK_B && vectors > VECTORS_OF_A_PANEL;
         let pack_b = s.b_col != 1 || (large && often);

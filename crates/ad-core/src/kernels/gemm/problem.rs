@@ -40,7 +40,7 @@ impl Problem {
 fn merge_batch(s: &mut GemmShape) {
     let (m, k) = (s.m as isize, s.k as isize);
     debug_assert!(
-        s.c_batch != 0 || s.accumulate,
+        s.c_batch != 0 || s.accumulate || s.batch <= 1 || s.m * s.n == 0,
         "the products of the batch overwrite each other"
     );
     let stacks = |stride: isize, len: isize, step: isize| len == 1 || stride * len == step;

@@ -36,6 +36,14 @@ pub struct Kernels<T: 'static> {
     pub(super) widest_even: usize,
 }
 
+impl<T> Kernels<T> {
+    /// How many vectors hold `n` numbers. The shift saves a tiny product a division.
+    #[inline]
+    pub(super) fn vectors(&self, n: usize) -> usize {
+        (n + self.lanes - 1) >> self.lanes.trailing_zeros()
+    }
+}
+
 macro_rules! kernels {
     ($level:ident, $vector:ty, $lanes:literal, widest $many:literal $odd:literal $even:literal, tiles { $($tiles:tt)+ }, dots { $($dots:tt)+ }) => {{
         use dot::$level as dots;

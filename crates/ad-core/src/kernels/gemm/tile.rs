@@ -63,6 +63,10 @@ struct Walk<T> {
 
 /// Hides from the compiler how a pointer came about. It would express each row's address by the
 /// one before, a chain of additions that takes longer than the multiplications.
+#[allow(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "the block is empty and touches no memory"
+)]
 #[inline(always)]
 fn opaque<T>(pointer: *const T) -> *const T {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -78,8 +82,8 @@ fn opaque<T>(pointer: *const T) -> *const T {
     pointer
 }
 
-/// A·B for one tile. Tiles too small to hide the latency of a multiply-add keep four sums per
-/// entry.
+/// A·B for one tile. A single row is too little to hide the latency of a multiply-add, and keeps
+/// four sums per entry.
 #[inline(always)]
 unsafe fn product<V: Vector, const MR: usize, const NV: usize, const FULL: bool>(
     t: &Tiles<V::Scalar>,
@@ -101,7 +105,7 @@ unsafe fn product<V: Vector, const MR: usize, const NV: usize, const FULL: bool>
     unsafe {
         let mut sums = [[V::zero(); NV]; MR];
         let mut left = t.k;
-        if MR * NV <= 4 {
+        if MR == 1 {
             let mut others = [[[V::zero(); NV]; MR]; 3];
             while left >= 4 {
                 step::<V, MR, NV, FULL>(t, &mut at, &mut sums);
@@ -142,11 +146,11 @@ unsafe fn step<V: Vector, const MR: usize, const NV: usize, const FULL: bool>(
                 V::load_masked(from, V::mask(t.last_lanes))
             };
         }
-        for i in 0..MR {
+        for (i, sums) in sums.iter_mut().enumerate() {
             let beyond = (i % ROWS_A_POINTER) as isize;
             let x = V::splat(at.a[i / ROWS_A_POINTER].offset(beyond * t.a_row));
-            for v in 0..NV {
-                sums[i][v] = x.mul_add(row[v], sums[i][v]);
+            for (sum, columns) in sums.iter_mut().zip(row) {
+                *sum = x.mul_add(columns, *sum);
             }
         }
     }
