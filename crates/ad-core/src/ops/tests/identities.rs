@@ -142,7 +142,7 @@ impl Tester<'_> {
             let (left, left_scale) = dot(&seed, &forward[which]);
             let (right, right_scale) = dot(&backward[which], &self.tangents[which]);
             let bound = ROUNDING * (left_scale + right_scale);
-            if !((left - right).abs() <= bound) {
+            if exceeds(left - right, bound) {
                 return Err(format!(
                     "the adjoint identity for input {which}: {left:e} forward, {right:e} backward"
                 ));
@@ -171,7 +171,7 @@ impl Tester<'_> {
         let (v, u) = (self.tangents.concat(), self.others.concat());
         let (left, left_scale) = dot(&u, &product(&self.tangents));
         let (right, right_scale) = dot(&v, &product(&self.others));
-        if !((left - right).abs() <= ROUNDING * (left_scale + right_scale)) {
+        if exceeds(left - right, ROUNDING * (left_scale + right_scale)) {
             return Err(format!(
                 "symmetry: uᵀHv is {left:e}, vᵀHu is {right:e}, over all inputs"
             ));
@@ -260,14 +260,18 @@ fn compare(what: &str, found: &[f64], expected: &[f64], tolerance: f64) -> Resul
     }
     let scale = expected.iter().fold(1.0_f64, |max, e| max.max(e.abs()));
     for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
-        // A NaN is no agreement.
-        if !((found - expected).abs() <= tolerance * scale) {
+        if exceeds(found - expected, tolerance * scale) {
             return Err(format!(
                 "{what} is {found:e} at element {at}, not {expected:e}"
             ));
         }
     }
     Ok(())
+}
+
+/// Whether an error is over its bound; a NaN is.
+fn exceeds(error: f64, bound: f64) -> bool {
+    error.is_nan() || error.abs() > bound
 }
 
 /// ⟨a, b⟩ and Σ |aᵢ bᵢ|
