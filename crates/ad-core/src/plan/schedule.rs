@@ -252,7 +252,13 @@ impl Scheduler<'_> {
             }
             Lowering::Place => self.place(id),
             Lowering::Map(_) if is_output => return self.materialize(id),
-            Lowering::Map(_) | Lowering::View | Lowering::Source => return,
+            // What a view shows is brought to memory in order: left to its reader, a chain of views
+            // and elementwise instructions would be followed back recursively.
+            Lowering::View => {
+                self.operand(id);
+                return;
+            }
+            Lowering::Map(_) | Lowering::Source => return,
         }
         self.state[id.index()] = State::InMemory;
     }
