@@ -155,6 +155,11 @@ impl<T: Real> Emitter<'_, T> {
         else {
             return;
         };
+        // Hundreds of stores come from scalar code: their buffers are tiny, and pairing all of them
+        // with all operands would take long.
+        if stores.len() > 64 {
+            return;
+        }
         let reads = self.chain_reads(members);
         let mut taken: Vec<NodeId> = Vec::new();
         for &store in stores {
@@ -338,14 +343,11 @@ impl<T: Real> Emitter<'_, T> {
                 }
             }
         }
-        for (at, &member) in members.iter().enumerate() {
-            self.emit_member(
-                &mut chain,
-                members,
-                &last_read,
-                at,
-                stores.contains(&member),
-            );
+        let mut stores = stores.to_vec();
+        stores.sort_unstable();
+        for (at, member) in members.iter().enumerate() {
+            let stored = stores.binary_search(member).is_ok();
+            self.emit_member(&mut chain, members, &last_read, at, stored);
         }
         self.plan.scratch = self.plan.scratch.max(chain.registers.count * block);
         Instr::Map {
