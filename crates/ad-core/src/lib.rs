@@ -13,6 +13,7 @@
 //! Start at [`Function`]; [`Var`] is what recorded code computes with, and [`Linearization`] gives
 //! many products at one point.
 
+mod check;
 mod error;
 mod execute;
 mod function;
@@ -25,6 +26,7 @@ mod record;
 mod shape;
 mod transform;
 
+pub use check::{CheckError, Finding, Report, check_gradient, check_hvp};
 pub use error::Error;
 pub use function::{
     Cost, Function, HessianOptions, Linearization, Point, Product, Program, Residuals,

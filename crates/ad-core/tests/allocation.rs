@@ -1,5 +1,9 @@
 //! Replays allocate nothing: counted on this thread by a global allocator.
 #![allow(
+    clippy::unwrap_used,
+    reason = "a failure ends the test, in helpers as in the tests themselves"
+)]
+#![allow(
     unsafe_code,
     reason = "a global allocator that counts and passes every call on to the system's"
 )]

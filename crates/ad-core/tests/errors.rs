@@ -1,4 +1,12 @@
 //! Bad input: every error names what is wrong, where, and what was expected; nothing panics.
+#![allow(
+    clippy::float_cmp,
+    reason = "small whole numbers, which arithmetic keeps exact"
+)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure ends the test, in helpers as in the tests themselves"
+)]
 
 mod common;
 

@@ -1,5 +1,13 @@
 //! Errors of recording: the op, the shapes, and the caller's file and line; no panic whatever the
 //! shapes.
+#![allow(
+    clippy::float_cmp,
+    reason = "small whole numbers, which arithmetic keeps exact"
+)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure ends the test, in helpers as in the tests themselves"
+)]
 
 use ad_core::{Error, Function, Var, concatenate};
 use ndarray::array;
@@ -35,6 +43,7 @@ macro_rules! assert_refused {
 
 #[test]
 #[rustfmt::skip]
+#[allow(clippy::reversed_empty_ranges, reason = "a range that runs backwards is bad input")]
 fn every_op_names_itself_the_shapes_and_the_line() {
     assert_refused!(3, |x| x.reshape(&[2, 2]).sum(), "reshape", "[3] has 3", "[2, 2] has 4");
     assert_refused!(3, |x| (x + x.slice(0, 0..2)).sum(), "add", "[3] and [2]");
