@@ -4,7 +4,7 @@ use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
-use super::boundary::boundary_steps;
+use super::piece::Piece;
 use super::preconditioner::{Identity, Preconditioner, precondition};
 use crate::error::{Quantity, SolverError, check_finite, check_len, check_setting};
 use crate::operator::{LinearOperator, apply};
@@ -119,54 +119,6 @@ pub struct TruncatedSolution<T> {
     pub negative_curvature: Option<NegativeCurvature<T>>,
     /// Ending, model value, norm, cost.
     pub outcome: TruncatedOutcome<T>,
-}
-
-/// One straight piece of the path: `z + τd`, `τ ≥ 0`.
-#[derive(Debug, Clone, Copy)]
-struct Piece<T> {
-    /// `‖z‖²_M`, `zᵀMd`, `‖d‖²_M` where the piece starts.
-    zz: T,
-    zd: T,
-    dd: T,
-    /// The model along the piece: `model + τ·slope + ½τ²·curvature`.
-    model: T,
-    slope: T,
-    curvature: T,
-    /// `dᵀBd / dᵀd`.
-    rayleigh: T,
-    /// Whether the curvature counts as nonpositive.
-    negative: bool,
-}
-
-impl<T: Real> Piece<T> {
-    fn model_at(&self, tau: T) -> T {
-        self.model + tau * (self.slope + T::of(0.5) * tau * self.curvature)
-    }
-
-    /// `‖z + τd‖_M`.
-    fn norm_at(&self, tau: T) -> T {
-        let squared = self.zz + tau * (T::of(2.0) * self.zd + tau * self.dd);
-        squared.max(T::zero()).sqrt()
-    }
-
-    /// The minimiser along the piece.
-    fn alpha(&self) -> T {
-        -self.slope / self.curvature
-    }
-
-    /// The step to the boundary if the piece leaves the ball of this radius.
-    fn leaves(&self, radius: T) -> Option<T> {
-        if self.negative {
-            let (minus, plus) = boundary_steps(self.zz, self.zd, self.dd, radius)?;
-            let back = self.model_at(minus) < self.model_at(plus);
-            return Some(if back { minus } else { plus });
-        }
-        // Written so that an infinite or NaN norm counts as outside.
-        if self.norm_at(self.alpha()) < radius {
-            return None;
-        }
-        boundary_steps(self.zz, self.zd, self.dd, radius).map(|(_, plus)| plus)
-    }
 }
 
 /// The vectors of [`TruncatedCg::solve_into`], allocated once and used again.
@@ -401,30 +353,20 @@ impl TruncatedCg {
         for k in 0..max_iters {
             let previous = rz;
             rz = next_direction(m, work, previous);
-            if !(rz.is_finite() && rz > T::zero()) {
-                let stop = if rz.is_finite() {
-                    TruncatedStop::Stagnated
-                } else {
-                    TruncatedStop::NonFinite {
-                        what: Quantity::Preconditioner,
-                    }
+            if !rz.is_finite() {
+                let stop = TruncatedStop::NonFinite {
+                    what: Quantity::Preconditioner,
                 };
                 return (work.finish(stop, model, zz.sqrt()), k);
             }
             let plain = dot(&work.d, &work.d);
-            // The recurrences hold while rᵀz = 0, which rounding erodes. Without
-            // a preconditioner the products themselves cost next to nothing.
-            if work.identity {
-                (zz, zd, dd) = (dot(&work.z, &work.z), dot(&work.z, &work.d), plain);
-            } else if k == 0 {
-                dd = rz;
+            (zz, zd, dd) = if work.identity {
+                (dot(&work.z, &work.z), dot(&work.z, &work.d), plain)
             } else {
-                let beta = rz / previous;
-                zd = beta * (zd + alpha * dd);
-                dd = rz + beta * beta * dd;
-            }
+                next_products(zz, zd, dd, alpha, rz, previous)
+            };
             let slope = dot(&work.r, &work.d);
-            if slope >= T::zero() {
+            if rz <= T::zero() || slope >= T::zero() {
                 return (work.finish(TruncatedStop::Stagnated, model, zz.sqrt()), k);
             }
             apply(b, &work.d, &mut work.q);
@@ -503,4 +445,16 @@ where
     let y = if work.identity { &work.r } else { &work.y };
     scale_sub(beta, y, &mut work.d);
     rz
+}
+
+/// `‖z‖²_M`, `zᵀMd`, `‖d‖²_M` at the start of the next piece, without products with `M`.
+///
+/// They hold while `rᵀz = 0`, which rounding erodes; without a preconditioner the
+/// products themselves cost next to nothing and are used instead.
+fn next_products<T: Real>(zz: T, zd: T, dd: T, alpha: T, rz: T, previous: T) -> (T, T, T) {
+    if previous <= T::zero() {
+        return (zz, T::zero(), rz);
+    }
+    let beta = rz / previous;
+    (zz, beta * (zd + alpha * dd), rz + beta * beta * dd)
 }
