@@ -11,6 +11,11 @@
 //! | [`data`] | data sets: reading, splitting, scaling, batches, the digits |
 //! | [`schedule`] | learning rates as serialisable values |
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are small handles, passed by value as ndarray itself does"
+)]
+
 mod bits;
 pub mod data;
 pub mod first_order;
