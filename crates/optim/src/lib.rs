@@ -13,6 +13,11 @@
 //! | [`nn`] | small networks: layers, losses, initialisers |
 //! | [`schedule`] | learning rates as serialisable values |
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are small handles, passed by value as ndarray itself does"
+)]
+
 mod bits;
 pub mod data;
 pub mod finite_sum;
