@@ -12,6 +12,7 @@
 //! | [`finite_sum`] | means over cases, by shards of data over threads |
 //! | [`nn`] | small networks: layers, losses, initialisers |
 //! | [`schedule`] | learning rates as serialisable values |
+//! | [`stochastic`] | training on mini-batches |
 
 #![allow(
     clippy::needless_pass_by_value,
@@ -29,5 +30,6 @@ pub mod newton;
 pub mod nn;
 pub mod schedule;
 mod settings;
+pub mod stochastic;
 
 pub use finite_sum::{FiniteSum, Sharding};
