@@ -27,7 +27,8 @@ mod transform;
 
 pub use error::Error;
 pub use function::{
-    Cost, Function, HessianOptions, Linearization, Point, Product, Program, Residuals,
+    Cost, Function, HessianOptions, InstructionProfile, Linearization, Point, Product, Program,
+    Residuals,
 };
 pub use real::Real;
 pub use record::{Scalar, Var, concatenate, stack};
