@@ -66,7 +66,7 @@ impl Method {
     /// Epochs of the rules on mini-batches, iterations of the others.
     fn default_iterations(self) -> u64 {
         match self {
-            Self::Sgd | Self::Adam | Self::RmsProp => 40,
+            Self::Sgd | Self::Adam | Self::RmsProp => 100,
             Self::Lbfgs => 100,
             Self::Newton => 20,
             Self::HessianFree => 30,
