@@ -155,6 +155,11 @@ impl<T: Real> Emitter<'_, T> {
         else {
             return;
         };
+        // Hundreds of stores come from scalar code: their buffers are tiny, and pairing all of them
+        // with all operands would take long.
+        if stores.len() > 64 {
+            return;
+        }
         let reads = self.chain_reads(members);
         let mut taken: Vec<NodeId> = Vec::new();
         for &store in stores {
@@ -338,14 +343,11 @@ impl<T: Real> Emitter<'_, T> {
                 }
             }
         }
-        for (at, &member) in members.iter().enumerate() {
-            self.emit_member(
-                &mut chain,
-                members,
-                &last_read,
-                at,
-                stores.contains(&member),
-            );
+        let mut stores = stores.to_vec();
+        stores.sort_unstable();
+        for (at, member) in members.iter().enumerate() {
+            let stored = stores.binary_search(member).is_ok();
+            self.emit_member(&mut chain, members, &last_read, at, stored);
         }
         self.plan.scratch = self.plan.scratch.max(chain.registers.len());
         Instr::Map {
@@ -441,7 +443,11 @@ impl<T: Real> Emitter<'_, T> {
         let (dims, strides) = view.merged();
         let same = strides.iter().all(|&stride| stride == 0);
         let once = same || period.is_some_and(|period| block % period == 0);
-        let to = chain.registers.take();
+        let to = if once {
+            chain.registers.take_unused()
+        } else {
+            chain.registers.take()
+        };
         let (dims, strides) = (dims.to_vec(), strides.to_vec());
         chain.steps.push(Step::Gather {
             to,
@@ -516,10 +522,20 @@ impl Registers {
     }
 
     fn take(&mut self) -> Loc {
-        let register = self.free.pop().unwrap_or_else(|| {
-            self.count += 1;
-            self.count - 1
-        });
+        match self.free.pop() {
+            Some(register) => self.loc(register),
+            None => self.take_unused(),
+        }
+    }
+
+    /// A register that no step has written: what is filled once must outlast all blocks, and a
+    /// step before it would write over it in the second one.
+    fn take_unused(&mut self) -> Loc {
+        self.count += 1;
+        self.loc(self.count - 1)
+    }
+
+    fn loc(&self, register: usize) -> Loc {
         Loc {
             space: Space::SCRATCH,
             offset: register * self.stride(),
@@ -547,7 +563,27 @@ impl Registers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execute::{self, Memory};
     use crate::ops::elementwise as ew;
+    use crate::shape::Shape;
+
+    /// A number stretched to an array is read after registers have been freed, in every block.
+    #[test]
+    fn a_stretched_number_lasts_through_all_blocks() {
+        let n = 2 * BLOCK + 1;
+        let mut graph = Graph::default();
+        let x = graph.input(0, &Shape::new(&[n]));
+        let c = graph.input(1, &Shape::new(&[1]));
+        let stretched = graph.broadcast(c, &Shape::new(&[n]));
+        let (square, shifted) = (graph.map1(&ew::SQUARE, x), graph.offset(1.0, x));
+        let product = graph.mul(square, shifted);
+        let y = graph.map2(&ew::DIV, product, stretched);
+        let plan = compile::<f64>(&graph, &[y], 2);
+        let mut out = vec![f64::NAN; n];
+        let inputs: [&[f64]; 2] = [&vec![3.0; n], &[4.0]];
+        execute::run(&plan, &mut Memory::new(0), &inputs, &mut [&mut out]);
+        assert_eq!(out, vec![9.0; n]);
+    }
 
     #[test]
     fn a_chain_of_elementwise_instructions_is_one_kernel_call() {
