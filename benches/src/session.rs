@@ -33,18 +33,18 @@ impl Settings {
     pub fn new(args: &Args) -> Self {
         let pace = if args.quick {
             Pace {
-                op_seconds: 0.06,
-                sample_seconds: 0.001,
+                op_seconds: 0.08,
+                sample_seconds: 0.0005,
                 min_samples: 3,
-                max_samples: 40,
+                max_samples: 200,
                 deadline: Some(Instant::now() + Duration::from_secs(QUICK_SECONDS)),
             }
         } else {
             Pace {
-                op_seconds: 0.6,
-                sample_seconds: 0.002,
+                op_seconds: 0.8,
+                sample_seconds: 0.001,
                 min_samples: 5,
-                max_samples: 200,
+                max_samples: 1000,
                 deadline: None,
             }
         };

@@ -75,7 +75,7 @@ pub(super) fn charts(report: &Report, facts: &Facts) -> Result<Vec<(String, Stri
         };
         charts.push(Chart {
             name: format!("memory_{dtype}.svg"),
-            title: format!("Peak memory of a call ({text}); open circles: over the budget"),
+            title: format!("Peak memory of a call ({text}); open circles: refused"),
             label: "memory",
             unit: units::bytes,
             lines: lines(
@@ -123,6 +123,11 @@ fn lines(
     LINES.into_iter().map(line).collect()
 }
 
+/// `10 ms` for `10.0 ms`: what stands at an axis is a power of ten.
+fn whole(text: &str) -> String {
+    text.replace(".00 ", " ").replace(".0 ", " ")
+}
+
 /// The powers of ten around all values.
 fn decades(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
@@ -153,6 +158,7 @@ fn draw_on(area: &DrawingArea<SVGBackend<'_>, Shift>, chart: &Chart) -> Result<(
     let mut context = ChartBuilder::on(area)
         .caption(&chart.title, ("sans-serif", 22))
         .margin(16)
+        .margin_right(48)
         .x_label_area_size(52)
         .y_label_area_size(92)
         .build_cartesian_2d(n.log_scale(), values.log_scale())
@@ -166,7 +172,7 @@ fn draw_on(area: &DrawingArea<SVGBackend<'_>, Shift>, chart: &Chart) -> Result<(
         .bold_line_style(RGBColor(205, 205, 205))
         .light_line_style(RGBColor(240, 240, 240))
         .x_label_formatter(&|n| units::count(*n as u64))
-        .y_label_formatter(&|value| (chart.unit)(*value))
+        .y_label_formatter(&|value| whole(&(chart.unit)(*value)))
         .draw()
         .map_err(|e| text(&e))?;
     for line in chart.lines.iter().filter(|line| !line.points.is_empty()) {

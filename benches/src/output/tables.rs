@@ -49,7 +49,7 @@ pub(super) fn all(report: &Report, facts: &Facts) -> String {
             "Allocations a later call, {dtype}, {}",
             threads_text(threads)
         );
-        if dtype == "f64" {
+        if dtype == "f64" && Some(threads) == most_threads(report) {
             tables.push(by_case(report, (&dtype, threads), &title, |record| {
                 record.allocations.map(units::count)
             }));
@@ -111,19 +111,23 @@ fn newton(facts: &Facts) -> Table {
     let columns = [
         ("case", Align::Left),
         ("type", Align::Left),
-        ("threads", Align::Right),
         ("shift", Align::Right),
         ("products", Align::Right),
         ("rel. residual", Align::Right),
         ("rel. difference", Align::Right),
     ];
     let mut table = Table::new(title, &columns);
-    for step in &facts.newton {
+    // The bits, and so these figures, are the same for any number of threads.
+    let most = facts.newton.iter().map(|step| step.threads).max();
+    for step in facts
+        .newton
+        .iter()
+        .filter(|step| Some(step.threads) == most)
+    {
         let difference = step.relative_difference.map(|value| format!("{value:.1e}"));
         table.push(vec![
             step.case.clone(),
             step.dtype.clone(),
-            step.threads.to_string(),
             format!("{:.2e}", step.shift),
             step.products.to_string(),
             format!("{:.1e}", step.relative_residual),

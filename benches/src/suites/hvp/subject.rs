@@ -164,8 +164,9 @@ impl<'p, T: DenseReal> Subject<'p, T> {
         .into())
     }
 
-    /// A shift λ that makes H + λI positive definite, with a condition number of some thousand at
-    /// most: a thousandth of the largest eigenvalue, above twice the most negative one's modulus.
+    /// A shift λ that makes H + λI positive definite, but not by much, so that conjugate gradients
+    /// have work to do: a thousandth of the largest eigenvalue above 1.1 times the modulus of the
+    /// most negative one.
     pub(super) fn find_shift(&mut self) -> Result<T, SolverError> {
         self.linearize();
         let h = CurvatureOperator::new(&self.objective, Curvature::Hessian, T::zero())?;
@@ -182,7 +183,7 @@ impl<'p, T: DenseReal> Subject<'p, T> {
             .iter()
             .map(|pair| pair.value.abs())
             .fold(T::zero(), T::max);
-        Ok(T::of(1e-3) * top - T::of(2.0) * bottom)
+        Ok(T::of(1e-3) * top - T::of(1.1) * bottom)
     }
 
     /// ‖∇f‖ at the point.
