@@ -13,6 +13,11 @@
 //! Start at [`Function`]; [`Var`] is what recorded code computes with, and [`Linearization`] gives
 //! many products at one point.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are small handles, passed by value as ndarray itself does"
+)]
+
 mod error;
 mod execute;
 mod function;

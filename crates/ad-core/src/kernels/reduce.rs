@@ -242,11 +242,7 @@ impl<T: Real> ReduceJob<T> {
         combine: impl Fn(T, T) -> T + Copy,
     ) {
         let (width, stride) = self.reduced.inner();
-        let lines = if width == 0 {
-            0
-        } else {
-            self.reduced.len() / width
-        };
+        let lines = self.reduced.len().checked_div(width).unwrap_or(0);
         let (count, mut at) = (self.kept.len(), 0);
         while at < count {
             // SAFETY: within what the caller vouches for.
@@ -299,8 +295,8 @@ impl<T: Real> ReduceJob<T> {
                     let chunk: &mut [T; LANES] = chunk.try_into().unwrap_unchecked();
                     *chunk = chunk.map(|value| value.lane_exp::<I>());
                 }
-                for lane in 0..count {
-                    sums[lane] = fold(n, 1, scratch.add(lane * n), T::zero(), |x, y| x + y);
+                for (lane, sum) in sums.iter_mut().enumerate().take(count) {
+                    *sum = fold(n, 1, scratch.add(lane * n), T::zero(), |x, y| x + y);
                 }
                 let logs = sums.map(|sum| sum.lane_ln::<I>());
                 for lane in 0..count {
@@ -420,6 +416,10 @@ impl<T> fmt::Display for ReduceJob<T> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::float_cmp,
+    reason = "sums and maxima of small whole numbers are exact"
+)]
 mod tests {
     use super::*;
 

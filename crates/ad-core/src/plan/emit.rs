@@ -329,7 +329,7 @@ impl<T: Real> Emitter<'_, T> {
     }
 
     fn emit_chain(&mut self, len: usize, members: &[NodeId], stores: &[NodeId]) -> Instr<T> {
-        let block = len.clamp(1, BLOCK);
+        let block = self.block_len(len, members);
         let mut chain = Chain {
             steps: Vec::new(),
             registers: Registers::new(block),
@@ -430,7 +430,7 @@ impl<T: Real> Emitter<'_, T> {
         let block = chain.registers.block;
         let period = repeated_row(&view);
         if let Some(period) = period
-            && period % block == 0
+            && period.is_multiple_of(block)
         {
             return (
                 Lane {
@@ -442,7 +442,7 @@ impl<T: Real> Emitter<'_, T> {
         }
         let (dims, strides) = view.merged();
         let same = strides.iter().all(|&stride| stride == 0);
-        let once = same || period.is_some_and(|period| block % period == 0);
+        let once = same || period.is_some_and(|period| block.is_multiple_of(period));
         let to = if once {
             chain.registers.take_unused()
         } else {
@@ -479,7 +479,7 @@ impl<T: Real> Emitter<'_, T> {
                 let divisors = (BLOCK / 2..=BLOCK).rev();
                 divisors
                     .into_iter()
-                    .find(|size| period % size == 0)
+                    .find(|&size| period.is_multiple_of(size))
                     .unwrap_or(BLOCK)
             }
             None => BLOCK,
