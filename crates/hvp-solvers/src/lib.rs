@@ -35,6 +35,7 @@
     reason = "array views are pointers and strides: ndarray's own functions take them by value"
 )]
 
+mod curvature;
 pub mod dense;
 pub mod eigen;
 mod error;
@@ -45,6 +46,7 @@ pub mod operator;
 mod random;
 pub mod vector;
 
+pub use curvature::{FunctionObjective, LinearizedOperator};
 pub use error::{Quantity, SolverError};
 pub use objective::{Curvature, CurvatureOperator, Objective, SecondOrder};
 pub use operator::LinearOperator;

@@ -12,6 +12,12 @@
 //! | [`finite_sum`] | means over cases, by shards of data over threads |
 //! | [`nn`] | small networks: layers, losses, initialisers |
 //! | [`schedule`] | learning rates as serialisable values |
+//! | [`stochastic`] | training on mini-batches |
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are small handles, passed by value as ndarray itself does"
+)]
 
 mod bits;
 pub mod data;
@@ -24,5 +30,6 @@ pub mod newton;
 pub mod nn;
 pub mod schedule;
 mod settings;
+pub mod stochastic;
 
 pub use finite_sum::{FiniteSum, Sharding};

@@ -130,6 +130,7 @@ impl Default for Schedule {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the exact values are meant")]
 mod tests {
     use super::*;
 

@@ -1,9 +1,17 @@
 //! Every minimiser with an objective that returns NaN or ±Inf at some call: the
 //! point stays finite and the ending says what happened.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::needless_pass_by_value,
+    reason = "a test may panic, means exact values where it says so, and passes views by value"
+)]
+
 mod common;
 
-use common::{Fault, Faulty, LeastSquares, mgh};
+use common::faulty::{Fault, Faulty};
+use common::mgh::{self, LeastSquares};
 use hvp_solvers::{Objective, Quantity};
 use ndarray::{ArrayView1, ArrayViewMut1, array};
 use optim::first_order::{Adam, Descent, RmsProp, Sgd};

@@ -1,5 +1,12 @@
 //! The strong Wolfe search on functions that searches find hard.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::needless_pass_by_value,
+    reason = "a test may panic, means exact values where it says so, and passes views by value"
+)]
+
 use optim::line_search::{SearchOutcome, SearchStop, StrongWolfe, Trial};
 
 type Phi = fn(f64) -> (f64, f64);
@@ -135,10 +142,9 @@ fn values_lost_in_rounding_are_decided_by_slopes() {
     let phi: Phi = |t| (1.0, 2e-18 * (t - 1.0));
     for first_step in [1e-3, 0.5, 1.0, 30.0] {
         let (found, _) = search(&StrongWolfe::default(), phi, first_step);
-        assert!(
-            matches!(found.stop, SearchStop::ApproximateWolfe),
-            "{first_step}: {found:?}"
-        );
+        // c₁·t·φ′(0) vanishes beside φ, so the strong conditions can hold too.
+        let accepted = [SearchStop::ApproximateWolfe, SearchStop::StrongWolfe];
+        assert!(accepted.contains(&found.stop), "{first_step}: {found:?}");
         let remaining = (found.trial.step - 1.0).abs();
         assert!(remaining <= 0.9, "{first_step}: {found:?}");
     }

@@ -1,11 +1,19 @@
 //! Convergence of the minimisers on problems with known answers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::needless_pass_by_value,
+    reason = "a test may panic, means exact values where it says so, and passes views by value"
+)]
+
 mod common;
 
 use std::ops::ControlFlow;
 
 use ad_core::Real;
-use common::{LeastSquares, bits, mgh};
+use common::bits;
+use common::mgh::{self, LeastSquares};
 use hvp_solvers::objective::Quadratic;
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{Array1, Array2, array};

@@ -90,7 +90,7 @@ impl<T: Real> Function<T> {
         Ok(Linearization {
             function: self,
             parameters,
-            data: inputs,
+            data: inputs.to_vec(),
             residuals,
             value,
             gradient,
@@ -239,7 +239,7 @@ impl<T: Real> Function<T> {
 }
 
 /// The inputs of a product's program.
-fn with_tangent<'v, T: Real>(
+pub(super) fn with_tangent<'v, T: Real>(
     product: Product,
     inputs: &[&'v [T]],
     residuals: &'v Residuals<T>,
@@ -268,7 +268,7 @@ pub struct Linearization<'a, T> {
     function: &'a Function<T>,
     parameters: Array1<T>,
     /// The point's inputs as they were given: parameters, then data.
-    data: Inputs<'a, T>,
+    data: Vec<&'a [T]>,
     residuals: Residuals<T>,
     value: T,
     gradient: Array1<T>,

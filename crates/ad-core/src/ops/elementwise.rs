@@ -23,6 +23,7 @@ pub(crate) struct Elementwise {
     /// Rewritings beyond those that every elementwise operation has.
     algebra: Algebra,
     /// Where sample operands of tests lie: smooth, and away from poles.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests alone draw samples"))]
     pub(crate) domain: (f64, f64),
 }
 

@@ -23,8 +23,16 @@ pub(crate) struct Layout {
     pub(crate) len: usize,
 }
 
-/// Assigns memory best-fit, in order of first use; `align` is in elements.
-pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, align: usize) -> Layout {
+/// Cache lines between buffers that follow each other, beyond their own length. Without them
+/// buffers of a power of two would lie at the same place of their pages, and processors take a load
+/// for one of a recent store at the same place of another page (measured: seven times slower).
+const SKEW_LINES: usize = 9;
+
+/// Shorter buffers are left alone.
+const SKEW_FROM: usize = 128;
+
+/// Assigns memory best-fit, in order of first use; a cache line has `line` elements.
+pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Layout {
     let mut order: Vec<&Interval> = intervals.iter().collect();
     order.sort_by_key(|interval| (interval.first, interval.buffer));
     // (last read, offset, length) of what is alive.
@@ -39,7 +47,12 @@ pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, align: usize) -> La
             free.release(offset, len);
             ends.pop_first();
         }
-        let len = interval.len.next_multiple_of(align);
+        let skew = if interval.len < SKEW_FROM {
+            0
+        } else {
+            SKEW_LINES * line
+        };
+        let len = interval.len.next_multiple_of(line) + skew;
         let inherited = interval.takes_over.and_then(|old| offsets[old.index()]);
         let offset = match inherited {
             Some(offset) => {

@@ -329,7 +329,7 @@ fn power(graph: &mut Graph, x: NodeId, n: u32) -> NodeId {
         _ => {
             let half = power(graph, x, n / 2);
             let square = graph.map1(&ew::SQUARE, half);
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 square
             } else {
                 graph.mul(square, x)

@@ -21,7 +21,7 @@ pub(super) fn factorise<T: Scalar>(a: &mut [T], n: usize) -> Result<(), usize> {
         Ok(_) => Ok(()),
         // LAPACK counts the leading minors from one.
         Err(LinalgError::Lapack(lax::error::Error::LapackComputationalFailure { return_code })) => {
-            Err(usize::try_from(return_code - 1).unwrap_or(0))
+            Err(usize::try_from(return_code).map_or(0, |code| code.saturating_sub(1)))
         }
         Err(_) => Err(0),
     }

@@ -181,7 +181,14 @@ pub fn eigenvalues<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Array1<T>, Solv
     if rows == 0 {
         return Ok(Array1::zeros(0));
     }
-    let copy: Array2<T> = a.as_standard_layout().into_owned();
+    let mut copy: Array2<T> = a.as_standard_layout().into_owned();
+    // ndarray-linalg takes the lower triangle of a row-major matrix when asked for the
+    // upper one; with both filled in, backends cannot differ.
+    for i in 0..rows {
+        for j in 0..i {
+            copy[[i, j]] = copy[[j, i]];
+        }
+    }
     let values = backend::eigenvalues(copy).ok_or(SolverError::DenseEigenFailed)?;
     if values.iter().all(|v| v.is_finite()) {
         return Ok(values);

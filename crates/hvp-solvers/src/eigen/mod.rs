@@ -4,6 +4,8 @@ mod basis;
 mod lanczos;
 mod outcome;
 mod symmetric;
+mod which;
 
-pub use lanczos::{Lanczos, MultiplicityProbe, Which};
+pub use lanczos::Lanczos;
 pub use outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop};
+pub use which::{MultiplicityProbe, Which};

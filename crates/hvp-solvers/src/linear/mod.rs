@@ -6,6 +6,7 @@
 
 mod boundary;
 mod cg;
+mod piece;
 mod preconditioner;
 mod truncated;
 

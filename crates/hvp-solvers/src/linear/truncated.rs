@@ -4,7 +4,7 @@ use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
-use super::boundary::boundary_steps;
+use super::piece::Piece;
 use super::preconditioner::{Identity, Preconditioner, precondition};
 use crate::error::{Quantity, SolverError, check_finite, check_len, check_setting};
 use crate::operator::{LinearOperator, apply};
@@ -119,54 +119,6 @@ pub struct TruncatedSolution<T> {
     pub negative_curvature: Option<NegativeCurvature<T>>,
     /// Ending, model value, norm, cost.
     pub outcome: TruncatedOutcome<T>,
-}
-
-/// One straight piece of the path: `z + τd`, `τ ≥ 0`.
-#[derive(Debug, Clone, Copy)]
-struct Piece<T> {
-    /// `‖z‖²_M`, `zᵀMd`, `‖d‖²_M` where the piece starts.
-    zz: T,
-    zd: T,
-    dd: T,
-    /// The model along the piece: `model + τ·slope + ½τ²·curvature`.
-    model: T,
-    slope: T,
-    curvature: T,
-    /// `dᵀBd / dᵀd`.
-    rayleigh: T,
-    /// Whether the curvature counts as nonpositive.
-    negative: bool,
-}
-
-impl<T: Real> Piece<T> {
-    fn model_at(&self, tau: T) -> T {
-        self.model + tau * (self.slope + T::of(0.5) * tau * self.curvature)
-    }
-
-    /// `‖z + τd‖_M`.
-    fn norm_at(&self, tau: T) -> T {
-        let squared = self.zz + tau * (T::of(2.0) * self.zd + tau * self.dd);
-        squared.max(T::zero()).sqrt()
-    }
-
-    /// The minimiser along the piece.
-    fn alpha(&self) -> T {
-        -self.slope / self.curvature
-    }
-
-    /// The step to the boundary if the piece leaves the ball of this radius.
-    fn leaves(&self, radius: T) -> Option<T> {
-        if self.negative {
-            let (minus, plus) = boundary_steps(self.zz, self.zd, self.dd, radius)?;
-            let back = self.model_at(minus) < self.model_at(plus);
-            return Some(if back { minus } else { plus });
-        }
-        // Written so that an infinite or NaN norm counts as outside.
-        if self.norm_at(self.alpha()) < radius {
-            return None;
-        }
-        boundary_steps(self.zz, self.zd, self.dd, radius).map(|(_, plus)| plus)
-    }
 }
 
 /// The vectors of [`TruncatedCg::solve_into`], allocated once and used again.
@@ -396,83 +348,42 @@ impl TruncatedCg {
         P: Preconditioner<T> + ?Sized,
     {
         let max_iters = self.max_iters.unwrap_or(2 * work.z.len() + 2);
-        let (mut zz, mut zd, mut dd, mut model) = (T::zero(), T::zero(), T::zero(), T::zero());
-        let (mut rz, mut alpha, mut steepest) = (T::zero(), T::zero(), T::zero());
+        let mut path = PathState::default();
         for k in 0..max_iters {
-            let previous = rz;
-            rz = next_direction(m, work, previous);
-            if !(rz.is_finite() && rz > T::zero()) {
-                let stop = if rz.is_finite() {
-                    TruncatedStop::Stagnated
-                } else {
-                    TruncatedStop::NonFinite {
-                        what: Quantity::Preconditioner,
-                    }
-                };
-                return (work.finish(stop, model, zz.sqrt()), k);
-            }
-            let plain = dot(&work.d, &work.d);
-            // The recurrences hold while rᵀz = 0, which rounding erodes. Without
-            // a preconditioner the products themselves cost next to nothing.
-            if work.identity {
-                (zz, zd, dd) = (dot(&work.z, &work.z), dot(&work.z, &work.d), plain);
-            } else if k == 0 {
-                dd = rz;
-            } else {
-                let beta = rz / previous;
-                zd = beta * (zd + alpha * dd);
-                dd = rz + beta * beta * dd;
-            }
-            let slope = dot(&work.r, &work.d);
-            if slope >= T::zero() {
-                return (work.finish(TruncatedStop::Stagnated, model, zz.sqrt()), k);
-            }
+            let (slope, plain) = match path.turn(m, work) {
+                Ok(turned) => turned,
+                Err(stop) => return (work.finish(stop, path.model, path.zz.sqrt()), k),
+            };
             apply(b, &work.d, &mut work.q);
             let curvature = dot(&work.d, &work.q);
+            let bad = |what| TruncatedStop::NonFinite { what };
             if !curvature.is_finite() {
-                let stop = TruncatedStop::NonFinite {
-                    what: Quantity::Product,
-                };
-                return (work.finish(stop, model, zz.sqrt()), k + 1);
+                let stop = bad(Quantity::Product);
+                return (work.finish(stop, path.model, path.zz.sqrt()), k + 1);
             }
-            let rayleigh = curvature / plain;
-            steepest = steepest.max(rayleigh);
-            // Below this the sign of the curvature is a matter of rounding.
-            let negative = rayleigh <= T::epsilon() * steepest;
-            let piece = Piece {
-                zz,
-                zd,
-                dd,
-                model,
-                slope,
-                curvature,
-                rayleigh,
-                negative,
-            };
+            let piece = path.piece(slope, curvature, plain);
             self.store(piece, work);
             if let Some(tau) = piece.leaves(radius) {
                 return (work.finish_on_boundary(piece, tau), k + 1);
             }
-            alpha = piece.alpha();
-            if negative || !alpha.is_finite() {
-                let stop = TruncatedStop::NonFinite {
-                    what: Quantity::Point,
-                };
-                return (work.finish(stop, model, zz.sqrt()), k + 1);
+            let alpha = piece.alpha();
+            if piece.negative || !alpha.is_finite() {
+                let stop = bad(Quantity::Point);
+                return (work.finish(stop, path.model, path.zz.sqrt()), k + 1);
             }
             axpy(alpha, &work.d, &mut work.z);
             axpy(alpha, &work.q, &mut work.r);
-            model = piece.model_at(alpha);
-            let norm = piece.norm_at(alpha);
-            zz = norm * norm;
+            path.advance(piece, alpha);
             if norm2(&work.r) <= tol {
-                return (work.finish(TruncatedStop::Converged, model, norm), k + 1);
+                let norm = path.zz.sqrt();
+                return (
+                    work.finish(TruncatedStop::Converged, path.model, norm),
+                    k + 1,
+                );
             }
         }
-        (
-            work.finish(TruncatedStop::MaxIterations, model, zz.sqrt()),
-            max_iters,
-        )
+        let stop = TruncatedStop::MaxIterations;
+        (work.finish(stop, path.model, path.zz.sqrt()), max_iters)
     }
 
     fn store<T: Real>(&self, piece: Piece<T>, work: &mut TruncatedWorkspace<T>) {
@@ -480,6 +391,80 @@ impl TruncatedCg {
             work.pieces.push(piece);
             work.directions.extend_from_slice(&work.d);
         }
+    }
+}
+
+/// The numbers that conjugate gradients carry from one piece of the path to the next.
+#[derive(Debug, Default)]
+struct PathState<T> {
+    /// `‖z‖²_M`, `zᵀMd`, `‖d‖²_M`.
+    zz: T,
+    zd: T,
+    dd: T,
+    model: T,
+    /// `rᵀM⁻¹r`.
+    rz: T,
+    alpha: T,
+    /// The largest Rayleigh quotient so far.
+    steepest: T,
+}
+
+impl<T: Real> PathState<T> {
+    /// Turns to the next direction; returns the slope `rᵀd < 0` and `‖d‖²`.
+    fn turn<P: Preconditioner<T> + ?Sized>(
+        &mut self,
+        m: &P,
+        work: &mut TruncatedWorkspace<T>,
+    ) -> Result<(T, T), TruncatedStop> {
+        let previous = self.rz;
+        self.rz = next_direction(m, work, previous);
+        if !self.rz.is_finite() {
+            let what = Quantity::Preconditioner;
+            return Err(TruncatedStop::NonFinite { what });
+        }
+        let plain = dot(&work.d, &work.d);
+        // The recurrences hold while rᵀz = 0, which rounding erodes. Without a
+        // preconditioner the products themselves cost next to nothing.
+        if work.identity {
+            (self.zz, self.zd) = (dot(&work.z, &work.z), dot(&work.z, &work.d));
+            self.dd = plain;
+        } else if previous > T::zero() {
+            let beta = self.rz / previous;
+            self.zd = beta * (self.zd + self.alpha * self.dd);
+            self.dd = self.rz + beta * beta * self.dd;
+        } else {
+            self.dd = self.rz;
+        }
+        let slope = dot(&work.r, &work.d);
+        if self.rz <= T::zero() || slope >= T::zero() {
+            return Err(TruncatedStop::Stagnated);
+        }
+        Ok((slope, plain))
+    }
+
+    /// The piece that starts here along the current direction.
+    fn piece(&mut self, slope: T, curvature: T, plain: T) -> Piece<T> {
+        let rayleigh = curvature / plain;
+        self.steepest = self.steepest.max(rayleigh);
+        Piece {
+            zz: self.zz,
+            zd: self.zd,
+            dd: self.dd,
+            model: self.model,
+            slope,
+            curvature,
+            rayleigh,
+            // Below this the sign of the curvature is a matter of rounding.
+            negative: rayleigh <= T::epsilon() * self.steepest,
+        }
+    }
+
+    /// Moves to the minimiser along the piece.
+    fn advance(&mut self, piece: Piece<T>, alpha: T) {
+        let norm = piece.norm_at(alpha);
+        self.zz = norm * norm;
+        self.model = piece.model_at(alpha);
+        self.alpha = alpha;
     }
 }
 

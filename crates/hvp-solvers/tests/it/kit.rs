@@ -8,19 +8,19 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-pub const EPS: f64 = f64::EPSILON;
+pub(crate) const EPS: f64 = f64::EPSILON;
 
-pub fn normal(n: usize, seed: u64) -> Array1<f64> {
+pub(crate) fn normal(n: usize, seed: u64) -> Array1<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     Array1::from_shape_fn(n, |_| StandardNormal.sample(&mut rng))
 }
 
-pub fn norm(x: ArrayView1<'_, f64>) -> f64 {
+pub(crate) fn norm(x: ArrayView1<'_, f64>) -> f64 {
     hvp_solvers::vector::norm2(&x.to_vec())
 }
 
 /// `Q diag(spectrum) Qᵀ` with `Q` a product of three random reflections.
-pub fn with_spectrum(spectrum: &Array1<f64>, seed: u64) -> Array2<f64> {
+pub(crate) fn with_spectrum(spectrum: &Array1<f64>, seed: u64) -> Array2<f64> {
     let n = spectrum.len();
     let mut a = Array2::from_diag(spectrum);
     for s in 0..3 {
@@ -33,7 +33,7 @@ pub fn with_spectrum(spectrum: &Array1<f64>, seed: u64) -> Array2<f64> {
     (&a + &a.t()) / 2.0
 }
 
-pub fn product(a: &impl LinearOperator<f64>, x: ArrayView1<'_, f64>) -> Array1<f64> {
+pub(crate) fn product(a: &impl LinearOperator<f64>, x: ArrayView1<'_, f64>) -> Array1<f64> {
     let mut y = Array1::zeros(x.len());
     a.apply_into(x, y.view_mut());
     y
@@ -41,16 +41,16 @@ pub fn product(a: &impl LinearOperator<f64>, x: ArrayView1<'_, f64>) -> Array1<f
 
 /// A function by its value, gradient and dense Hessian.
 #[derive(Clone)]
-pub struct Smooth {
-    pub n: usize,
-    pub f: fn(&[f64]) -> f64,
-    pub g: fn(&[f64]) -> Vec<f64>,
-    pub h: fn(&[f64]) -> Array2<f64>,
+pub(crate) struct Smooth {
+    pub(crate) n: usize,
+    pub(crate) f: fn(&[f64]) -> f64,
+    pub(crate) g: fn(&[f64]) -> Vec<f64>,
+    pub(crate) h: fn(&[f64]) -> Array2<f64>,
     at: Array2<f64>,
 }
 
 impl Smooth {
-    pub fn new(
+    pub(crate) fn new(
         n: usize,
         f: fn(&[f64]) -> f64,
         g: fn(&[f64]) -> Vec<f64>,
@@ -90,7 +90,7 @@ impl SecondOrder<f64> for Smooth {
 }
 
 /// `100 (y − x²)² + (1 − x)²`, minimum 0 at (1, 1).
-pub fn rosenbrock() -> Smooth {
+pub(crate) fn rosenbrock() -> Smooth {
     Smooth::new(
         2,
         |x| 100.0 * (x[1] - x[0] * x[0]).powi(2) + (1.0 - x[0]).powi(2),
@@ -108,7 +108,7 @@ pub fn rosenbrock() -> Smooth {
 }
 
 /// Powell's function, minimum 0 at 0 with a singular Hessian.
-pub fn powell_singular() -> Smooth {
+pub(crate) fn powell_singular() -> Smooth {
     Smooth::new(
         4,
         |x| {
@@ -141,7 +141,7 @@ pub fn powell_singular() -> Smooth {
 }
 
 /// `x⁴/4 − x²/2 + y²/2`: a saddle at 0, minima −¼ at (±1, 0).
-pub fn double_well() -> Smooth {
+pub(crate) fn double_well() -> Smooth {
     Smooth::new(
         2,
         |x| x[0].powi(4) / 4.0 - x[0].powi(2) / 2.0 + x[1].powi(2) / 2.0,
@@ -152,14 +152,14 @@ pub fn double_well() -> Smooth {
 
 /// What is spoiled, from which call on (counted from 0), for how many calls, by what.
 #[derive(Debug, Clone, Copy)]
-pub struct Fault {
-    pub first: usize,
-    pub count: usize,
-    pub bad: f64,
+pub(crate) struct Fault {
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    pub(crate) bad: f64,
 }
 
 impl Fault {
-    pub const NONE: Fault = Fault {
+    pub(crate) const NONE: Fault = Fault {
         first: usize::MAX,
         count: 0,
         bad: 0.0,
@@ -173,16 +173,16 @@ impl Fault {
 }
 
 /// An objective whose values, gradients or products turn bad.
-pub struct Faulty<O> {
-    pub inner: O,
-    pub value: Fault,
-    pub gradient: Fault,
-    pub product: Fault,
+pub(crate) struct Faulty<O> {
+    pub(crate) inner: O,
+    pub(crate) value: Fault,
+    pub(crate) gradient: Fault,
+    pub(crate) product: Fault,
     calls: [Cell<usize>; 3],
 }
 
 impl<O> Faulty<O> {
-    pub fn new(inner: O, value: Fault, gradient: Fault, product: Fault) -> Self {
+    pub(crate) fn new(inner: O, value: Fault, gradient: Fault, product: Fault) -> Self {
         Self {
             inner,
             value,
@@ -232,14 +232,14 @@ impl<O: SecondOrder<f64>> SecondOrder<f64> for Faulty<O> {
 }
 
 /// An operator whose products turn bad.
-pub struct FaultyOperator<A> {
+pub(crate) struct FaultyOperator<A> {
     inner: A,
     fault: Fault,
     calls: Cell<usize>,
 }
 
 impl<A> FaultyOperator<A> {
-    pub fn new(inner: A, fault: Fault) -> Self {
+    pub(crate) fn new(inner: A, fault: Fault) -> Self {
         Self {
             inner,
             fault,

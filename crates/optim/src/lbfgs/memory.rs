@@ -52,13 +52,18 @@ impl<T: Real> Memory<T> {
         self.pairs.clear();
     }
 
-    /// d ← −H·gradient by the two-loop recursion.
-    pub(super) fn direction_into(&self, gradient: &[T], direction: &mut Array1<T>) {
+    /// d ← −H·gradient by the two-loop recursion; `alphas` is work space.
+    pub(super) fn direction_into(
+        &self,
+        gradient: &[T],
+        direction: &mut Array1<T>,
+        alphas: &mut Vec<T>,
+    ) {
         let d = direction
             .as_slice_mut()
             .expect("owned vectors are contiguous");
         d.copy_from_slice(gradient);
-        let mut alphas = Vec::with_capacity(self.pairs.len());
+        alphas.clear();
         for pair in self.pairs.iter().rev() {
             let alpha = dot(slice(&pair.s), d) / pair.sy;
             axpy(-alpha, slice(&pair.y), d);
@@ -66,7 +71,7 @@ impl<T: Real> Memory<T> {
         }
         let gamma = self.pairs.back().map_or(T::one(), |newest| newest.gamma);
         scale(-gamma, d);
-        for (pair, alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
+        for (pair, &alpha) in self.pairs.iter().zip(alphas.iter().rev()) {
             let beta = dot(slice(&pair.y), d) / pair.sy;
             // d holds −H·gradient so far, hence the signs.
             axpy(-alpha - beta, slice(&pair.s), d);

@@ -104,6 +104,7 @@ impl<T: Real> LbfgsState<T> {
 #[derive(Debug, Clone, Default)]
 struct Work<T> {
     direction: Array1<T>,
+    alphas: Vec<T>,
     trial: ray::Point<T>,
     kept: ray::Point<T>,
 }
@@ -166,9 +167,12 @@ impl<T: Real> LbfgsState<T> {
     /// Writes a descent direction to the work space.
     fn set_direction(&mut self) -> FirstTrial<T> {
         let Iterate { gradient, .. } = &self.iterate;
-        let direction = &mut self.work.direction;
+        let Work {
+            direction, alphas, ..
+        } = &mut self.work;
         if self.memory.len() > 0 {
-            self.memory.direction_into(slice(gradient), direction);
+            self.memory
+                .direction_into(slice(gradient), direction, alphas);
             let slope = dot(slice(gradient), slice(direction));
             let least = -T::epsilon() * self.iterate.gradient_norm() * norm2(slice(direction));
             if slope < least && slope.is_finite() {
@@ -206,6 +210,7 @@ impl Lbfgs {
             direction,
             trial,
             kept,
+            ..
         } = work;
         if !(first.slope < T::zero() && first.step > T::zero()) {
             return false;

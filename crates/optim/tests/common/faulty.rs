@@ -7,13 +7,13 @@ use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 /// What goes wrong, when and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct Fault {
-    pub quantity: &'static str,
+pub(crate) struct Fault {
+    pub(crate) quantity: &'static str,
     /// NaN or an infinity.
-    pub value: f64,
+    pub(crate) value: f64,
     /// The first call that goes wrong, from 0; calls of each quantity count apart.
-    pub call: usize,
-    pub lasts: bool,
+    pub(crate) call: usize,
+    pub(crate) lasts: bool,
 }
 
 impl Fault {
@@ -22,18 +22,18 @@ impl Fault {
     }
 }
 
-pub struct Faulty<F> {
-    pub inner: F,
-    pub fault: Fault,
+pub(crate) struct Faulty<F> {
+    pub(crate) inner: F,
+    pub(crate) fault: Fault,
     n_values: usize,
     n_gradients: usize,
     n_products: Cell<usize>,
     /// The least value that was given out where gradient and value were both sound.
-    pub least: f64,
+    pub(crate) least: f64,
 }
 
 impl<F> Faulty<F> {
-    pub fn new(inner: F, fault: Fault) -> Self {
+    pub(crate) fn new(inner: F, fault: Fault) -> Self {
         let n_products = Cell::new(0);
         Faulty {
             inner,

@@ -8,11 +8,11 @@ use ndarray::{Array1, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Zip}
 type Residuals = Vec<(f64, Vec<f64>)>;
 
 #[derive(Clone)]
-pub struct LeastSquares {
-    pub name: &'static str,
-    pub start: Vec<f64>,
+pub(crate) struct LeastSquares {
+    pub(crate) name: &'static str,
+    pub(crate) start: Vec<f64>,
     /// The least value, recomputed to 18 digits at high precision.
-    pub minimum: f64,
+    pub(crate) minimum: f64,
     residuals: fn(&[f64]) -> Residuals,
     at: Array1<f64>,
 }
@@ -33,7 +33,7 @@ impl LeastSquares {
         }
     }
 
-    pub fn x0(&self) -> Array1<f64> {
+    pub(crate) fn x0(&self) -> Array1<f64> {
         Array1::from(self.start.clone())
     }
 
@@ -119,7 +119,7 @@ impl SecondOrder<f64> for LeastSquares {
     }
 }
 
-pub fn rosenbrock() -> LeastSquares {
+pub(crate) fn rosenbrock() -> LeastSquares {
     LeastSquares::new("Rosenbrock", &[-1.2, 1.0], 0.0, |x| {
         vec![
             (10.0 * (x[1] - x[0] * x[0]), vec![-20.0 * x[0], 10.0]),
@@ -316,7 +316,7 @@ fn variably_dimensioned() -> LeastSquares {
     })
 }
 
-pub fn all() -> Vec<LeastSquares> {
+pub(crate) fn all() -> Vec<LeastSquares> {
     vec![
         rosenbrock(),
         freudenstein_roth(),

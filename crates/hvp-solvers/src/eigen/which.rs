@@ -1,0 +1,76 @@
+//! Which eigenpairs are wanted, and in which order.
+
+use ad_core::Real;
+use serde::{Deserialize, Serialize};
+
+use super::outcome::EigenPair;
+
+/// Which eigenpairs are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Which {
+    /// The `k` largest.
+    Largest,
+    /// The `k` smallest (leftmost; the most negative for an indefinite operator).
+    Smallest,
+    /// The `k` largest *and* the `k` smallest; all if `2k ≥ n`.
+    BothEnds,
+    /// The `k` of largest modulus.
+    LargestMagnitude,
+}
+
+/// When to look for copies of eigenvalues that a single Krylov space cannot show.
+///
+/// In exact arithmetic the Krylov space of one vector holds one copy of each
+/// eigenvalue. The probe continues from a random vector orthogonal to everything
+/// found, until that shows nothing new inside the wanted range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum MultiplicityProbe {
+    /// Never: the fewest products, for spectra known to be simple.
+    Never,
+    /// After the Krylov space was exhausted, which is a sign of multiplicities.
+    #[default]
+    AfterBreakdown,
+    /// Always: at least `ncv − k` more products.
+    Always,
+}
+
+/// Fills `order` with the indices of `theta` (ascending), the most wanted first.
+pub(crate) fn order_by_want<T: Real>(which: Which, theta: &[T], order: &mut Vec<usize>) {
+    let m = theta.len();
+    order.clear();
+    match which {
+        Which::Smallest => order.extend(0..m),
+        Which::Largest => order.extend((0..m).rev()),
+        Which::BothEnds => {
+            order.extend((0..m).map(|k| if k % 2 == 0 { m - 1 - k / 2 } else { k / 2 }));
+        }
+        Which::LargestMagnitude => {
+            // Two pointers, since the values are sorted.
+            let (mut low, mut high) = (0, m);
+            while low < high {
+                if theta[high - 1].abs() >= theta[low].abs() {
+                    high -= 1;
+                    order.push(high);
+                } else {
+                    order.push(low);
+                    low += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Brings the pairs into the order that [`EigenOutcome::pairs`] promises.
+pub(crate) fn sort_pairs<T: Real>(which: Which, pairs: &mut [EigenPair<T>]) {
+    let key = |pair: &EigenPair<T>| match which {
+        Which::Largest => -pair.value,
+        Which::Smallest | Which::BothEnds => pair.value,
+        Which::LargestMagnitude => -pair.value.abs(),
+    };
+    // All values are finite, so the comparison is total.
+    pairs.sort_by(|a, b| {
+        key(a)
+            .partial_cmp(&key(b))
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
+}

@@ -1,0 +1,70 @@
+//! The loops of conjugate gradients allocate nothing: more iterations, same count.
+
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    reason = "a global allocator is an unsafe trait, and a test may panic"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hvp_solvers::linear::{Cg, Identity, TruncatedCg, TruncatedWorkspace};
+use hvp_solvers::operator::DiagonalOperator;
+use ndarray::Array1;
+
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: forwards every call to the system allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(mut run: impl FnMut()) -> usize {
+    let before = CALLS.load(Ordering::Relaxed);
+    run();
+    CALLS.load(Ordering::Relaxed) - before
+}
+
+// One test in this binary: another thread would allocate at the same time.
+#[test]
+fn loops_of_conjugate_gradients_do_not_allocate() {
+    let a = DiagonalOperator::new(Array1::linspace(1.0, 1e4, 300));
+    let b = Array1::ones(300);
+    let cg = |max_iters| {
+        let config = Cg {
+            max_iters: Some(max_iters),
+            ..Cg::default()
+        };
+        allocations(|| drop(config.solve(&a, b.view()).unwrap()))
+    };
+    assert_eq!(cg(2), cg(100));
+
+    let mut work = TruncatedWorkspace::new(300);
+    let config = TruncatedCg {
+        max_iters: Some(100),
+        ..TruncatedCg::default()
+    };
+    let mut solve = || {
+        config
+            .solve_into(&a, b.view(), 1e9, &Identity, &mut work)
+            .unwrap();
+        work.shrink(1e-3).unwrap();
+    };
+    // The path's storage grows once and is used again.
+    solve();
+    assert_eq!(allocations(&mut solve), 0);
+}

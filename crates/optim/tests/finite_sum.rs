@@ -1,0 +1,191 @@
+//! Sums over shards: against the function of all cases at once, and bit for bit over threads.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are small handles"
+)]
+
+use ad_core::{Error, Point};
+use hvp_solvers::{Objective, SecondOrder};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1};
+use optim::nn::{Activation, Loss, Mlp};
+use optim::{FiniteSum, Sharding};
+
+const CASES: usize = 333;
+
+fn net() -> Mlp {
+    Mlp::new(&[64, 12, 10], Activation::Tanh).unwrap()
+}
+
+fn data() -> Vec<ArrayD<f64>> {
+    let digits = optim::data::digits::<f64>();
+    let rows: Vec<usize> = (0..CASES).collect();
+    let digits = digits.select(&rows).unwrap();
+    vec![
+        (&digits.features() / 16.0).into_dyn(),
+        digits.one_hot().into_dyn(),
+    ]
+}
+
+fn sum(sharding: Sharding) -> FiniteSum<f64> {
+    let net = net();
+    FiniteSum::new(net.n_parameters(), data(), sharding, |w, data| {
+        Loss::SoftmaxCrossEntropy.record(net.forward(w, data[0]), data[1])
+    })
+    .unwrap()
+}
+
+fn small() -> Sharding {
+    Sharding {
+        shard_rows: 50,
+        partial_sums: 3,
+        ..Sharding::default()
+    }
+}
+
+/// Value, gradient, Hv, Gv and a block of two products.
+fn all(f: &mut FiniteSum<f64>, x: ArrayView1<'_, f64>, v: ArrayView1<'_, f64>) -> Vec<f64> {
+    let n = f.dim();
+    let mut out = vec![f.value(x)];
+    let mut g = Array1::zeros(n);
+    out.push(f.value_and_grad(x, g.view_mut()));
+    out.extend(&g);
+    out.push(f.linearize(x, g.view_mut()));
+    out.extend(&g);
+    f.hvp_into(v, g.view_mut());
+    out.extend(&g);
+    f.ggnvp_into(v, g.view_mut());
+    out.extend(&g);
+    let stack = ndarray::stack![ndarray::Axis(0), v, x];
+    let mut block = Array2::zeros((2, n));
+    f.hvp_block_into(stack.view(), block.view_mut());
+    out.extend(&block);
+    out
+}
+
+#[test]
+fn shards_add_up_to_the_function_of_all_cases() {
+    let net = net();
+    let whole = net.loss::<f64>(Loss::SoftmaxCrossEntropy, CASES).unwrap();
+    let (x, v) = (net.init::<f64>(1), net.init::<f64>(2));
+    let data = data();
+    let views: Vec<_> = data.iter().map(|array| array.view()).collect();
+    let at = whole.linearize(Point::with_data(&x, &views)).unwrap();
+    let (hv, hx) = (at.hvp(v.view()).unwrap(), at.hvp(x.view()).unwrap());
+    let gv = at.ggnvp(v.view()).unwrap();
+    let mut expected = vec![at.value(), at.value()];
+    expected.extend(at.gradient());
+    expected.push(at.value());
+    for part in [at.gradient(), hv.view(), gv.view(), hv.view(), hx.view()] {
+        expected.extend(part);
+    }
+    for sharding in [
+        Sharding::default(),
+        small(),
+        Sharding {
+            shard_rows: 1000,
+            ..small()
+        },
+    ] {
+        let found = all(&mut sum(sharding), x.view(), v.view());
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            // Another order of some hundred additions of numbers of order one.
+            assert!(
+                (found - expected).abs() <= 300.0 * f64::EPSILON,
+                "{found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let (x, v) = (net().init::<f64>(1), net().init::<f64>(2));
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let found = pool.install(|| all(&mut sum(small()), x.view(), v.view()));
+        found.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+    };
+    let one = with(1);
+    for threads in [2, 3, 8] {
+        assert!(with(threads) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn residuals_beyond_the_budget_are_computed_again() {
+    let (x, v) = (net().init::<f64>(1), net().init::<f64>(2));
+    let mut unlimited = sum(small());
+    let expected = all(&mut unlimited, x.view(), v.view());
+    let per_shard = unlimited.residual_bytes() / CASES.div_ceil(50);
+    for kept in [0, 2] {
+        let mut f = sum(Sharding {
+            residual_budget: kept * per_shard + per_shard / 2,
+            ..small()
+        });
+        let found = all(&mut f, x.view(), v.view());
+        assert!(f.residual_bytes() <= kept * per_shard + per_shard / 2);
+        assert!(
+            found
+                .iter()
+                .zip(&expected)
+                .all(|(a, b)| a.to_bits() == b.to_bits())
+        );
+    }
+}
+
+#[test]
+fn a_point_that_is_not_finite_gives_nan_and_products_before_linearizing_too() {
+    let mut f = sum(small());
+    let mut x = net().init::<f64>(1);
+    let mut g = Array1::zeros(f.dim());
+    f.hvp_into(x.view(), g.view_mut());
+    assert!(g.iter().all(|g| g.is_nan()));
+    x[3] = f64::INFINITY;
+    assert!(f.value(x.view()).is_nan());
+    assert!(f.value_and_grad(x.view(), g.view_mut()).is_nan());
+    assert!(g.iter().any(|g| g.is_nan()));
+}
+
+#[test]
+fn bad_data_are_refused_by_name() {
+    let net = net();
+    let make = |data| {
+        FiniteSum::<f64>::new(net.n_parameters(), data, Sharding::default(), |w, data| {
+            Loss::SoftmaxCrossEntropy.record(net.forward(w, data[0]), data[1])
+        })
+    };
+    assert!(matches!(make(vec![]), Err(Error::Empty { .. })));
+    let empty = vec![
+        Array2::zeros((0, 64)).into_dyn(),
+        Array2::zeros((0, 10)).into_dyn(),
+    ];
+    assert!(matches!(make(empty), Err(Error::Empty { .. })));
+    let mut ragged = data();
+    ragged[1] = Array2::zeros((CASES - 1, 10)).into_dyn();
+    let error = make(ragged).unwrap_err().to_string();
+    assert!(
+        error.contains("data array 1") && error.contains("[333, 10]"),
+        "{error}"
+    );
+    let mut infinite = data();
+    infinite[0][[7, 3]] = f64::INFINITY;
+    let error = make(infinite).unwrap_err();
+    assert!(
+        matches!(error, Error::NonFinite { index, .. } if index == 7 * 64 + 3),
+        "{error}"
+    );
+    let mut narrow = data();
+    narrow[0] = Array2::zeros((CASES, 63)).into_dyn();
+    assert!(matches!(
+        make(narrow),
+        Err(Error::Record { op: "matmul", .. })
+    ));
+    let vector = FiniteSum::<f64>::new(3, data(), Sharding::default(), |w, _| w);
+    assert!(matches!(vector, Err(Error::NotScalar { .. })));
+}
