@@ -7,7 +7,6 @@
     unsafe_code,
     reason = "a global allocator that counts and passes every call on to the system's"
 )]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
