@@ -20,7 +20,7 @@ pub struct Pace {
     pub deadline: Option<Instant>,
 }
 
-/// Samples of a slow operation: of two, one at least is not the one that grew its buffers.
+/// Samples of an operation that takes longer than is to be spent on it.
 pub const SLOW_SAMPLES: usize = 2;
 
 impl Pace {
@@ -58,12 +58,10 @@ impl Timing {
         median(&self.seconds)
     }
 
-    /// Allocations of the median call, rounded up; without the first sample, which may have grown
-    /// buffers, if there are others.
+    /// Allocations of the median call, rounded up.
     #[must_use]
     pub fn allocations(&self) -> Option<u64> {
-        let first = usize::from(self.allocations.len() > 1);
-        median(&self.allocations[first..]).map(|median| median.ceil() as u64)
+        median(&self.allocations).map(|median| median.ceil() as u64)
     }
 
     /// Allocations a call, over all calls.
@@ -90,28 +88,22 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(0.5 * (sorted[middle - 1] + upper))
 }
 
-/// Measures operations by `call`, which runs one of them once, in rounds of one sample of each that
-/// still wants time. `first_seconds` are the times of a first call of each; those that are not slow
-/// are called once more to warm up and then until the number of repetitions is found.
+/// Measures the operations 0…`n_ops` by `call`, which runs one of them once: calls to warm up and to
+/// find the repetitions, then rounds of one sample of each that still wants time.
 ///
 /// # Errors
 /// The first failure of a call.
 pub fn alternate<E>(
     pace: &Pace,
     heap: &CountingAllocator,
-    first_seconds: &[f64],
+    n_ops: usize,
     mut call: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<Timing>, E> {
-    let n_ops = first_seconds.len();
     let mut timings = Vec::with_capacity(n_ops);
-    for (op, &first) in first_seconds.iter().enumerate() {
-        let repetitions = if pace.is_slow(first) {
-            1
-        } else {
-            calibrate(pace.sample_seconds, || call(op))?
-        };
+    for op in 0..n_ops {
         timings.push(Timing {
-            repetitions,
+            // Never none: what is derived or grown by a first call belongs to no sample.
+            repetitions: calibrate(pace.sample_seconds, || call(op))?,
             ..Timing::default()
         });
     }
@@ -129,7 +121,7 @@ pub fn alternate<E>(
         let late = pace.is_late();
         open.retain(|&op| {
             let (samples, spent) = (timings[op].seconds.len(), timings[op].spent());
-            let min_samples = if pace.is_slow(first_seconds[op]) {
+            let min_samples = if pace.is_slow(timings[op].seconds[0]) {
                 SLOW_SAMPLES
             } else {
                 pace.min_samples
@@ -196,7 +188,12 @@ mod tests {
     fn operations_take_turns_until_each_has_its_samples() {
         let heap = CountingAllocator::new();
         let mut order = Vec::new();
-        let timings = alternate(&pace(3, 9), &heap, &[0.0, 0.0], |op| {
+        // None is ever slow or measured for long enough, so all go on to the most samples.
+        let endless = Pace {
+            op_seconds: f64::INFINITY,
+            ..pace(1, 3)
+        };
+        let timings = alternate(&endless, &heap, 2, |op| {
             order.push(op);
             Ok::<_, Infallible>(())
         });
@@ -210,15 +207,18 @@ mod tests {
     }
 
     #[test]
-    fn slow_operations_are_not_warmed_up_and_take_two_samples() {
+    fn slow_operations_take_two_samples_after_a_call_to_warm_up() {
         let heap = CountingAllocator::new();
-        let mut order = Vec::new();
-        let timings = alternate(&pace(3, 9), &heap, &[0.0, 1.0], |op| {
-            order.push(op);
+        let mut calls = 0;
+        let slow = Pace {
+            op_seconds: -1.0,
+            ..pace(5, 9)
+        };
+        let timings = alternate(&slow, &heap, 1, |_| {
+            calls += 1;
             Ok::<_, Infallible>(())
         });
-        assert_eq!(order, [0, 0, 1, 0, 1, 0]);
-        assert_eq!(timings.unwrap()[1].seconds.len(), 2);
+        assert_eq!((calls, timings.unwrap()[0].seconds.len()), (3, 2));
     }
 
     #[test]
@@ -228,22 +228,27 @@ mod tests {
             deadline: Some(Instant::now()),
             ..pace(5, 9)
         };
-        let timings = alternate(&late, &heap, &[0.0], |_| Ok::<_, Infallible>(())).unwrap();
+        let timings = alternate(&late, &heap, 1, |_| Ok::<_, Infallible>(())).unwrap();
         assert_eq!(timings[0].seconds.len(), 1);
-        let failed = alternate(&late, &heap, &[0.0, 0.0], |op| {
-            if op == 1 { Err("no") } else { Ok(()) }
-        });
+        let failed = alternate(
+            &late,
+            &heap,
+            2,
+            |op| {
+                if op == 1 { Err("no") } else { Ok(()) }
+            },
+        );
         assert_eq!(failed, Err("no"));
     }
 
     #[test]
-    fn allocations_are_those_of_the_median_call_after_the_first_rounded_up() {
+    fn allocations_are_those_of_the_median_call_rounded_up() {
         let timing = Timing {
             repetitions: 10,
-            seconds: vec![1.0; 4],
-            allocations: vec![9.0, 0.0, 0.1, 7.0],
+            seconds: vec![1.0; 3],
+            allocations: vec![0.0, 0.1, 7.0],
         };
         assert_eq!(timing.allocations(), Some(1));
-        assert!((timing.mean_allocations() - 16.1 / 4.0).abs() < 1e-15);
+        assert!((timing.mean_allocations() - 7.1 / 3.0).abs() < 1e-15);
     }
 }

@@ -129,9 +129,8 @@ fn time<T: DenseReal>(
     for first in firsts {
         subject.prepare(first.op)?;
     }
-    let first_seconds: Vec<_> = firsts.iter().map(|first| first.seconds).collect();
     let (pace, heap) = (&session.settings.pace, session.heap);
-    alternate(pace, heap, &first_seconds, |at| subject.run(firsts[at].op))
+    alternate(pace, heap, firsts.len(), |at| subject.run(firsts[at].op))
 }
 
 fn add(session: &mut Session, n: usize, first: &First<'_>, timing: &Timing) {
