@@ -16,3 +16,8 @@ pub mod session;
 pub mod suites;
 pub mod timing;
 pub mod units;
+
+/// The README's examples, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
