@@ -11,5 +11,6 @@ mod dense;
 mod faults;
 mod kit;
 mod lanczos;
+mod minres;
 mod newton;
 mod truncated;
