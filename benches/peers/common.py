@@ -6,6 +6,8 @@ records, one for each candidate: an operation in one of the ways ("modes") to ha
 it. A candidate that fails gives a record with `error` instead of times.
 """
 
+import ctypes
+import gc
 import json
 import math
 import os
@@ -170,13 +172,19 @@ def digest_of(result: np.ndarray, vector: np.ndarray) -> dict[str, float]:
 
 def rss_growth(call: Call) -> int | None:
     """The growth of the process's resident memory during a call, where the system tells it."""
+    gc.collect()
     try:
+        # What earlier calls freed and the allocator kept would hide what this one takes.
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
+    except (OSError, AttributeError, TypeError):
         return None
+    # The result is kept until the peak is read.
     before = status_bytes("VmRSS")
-    call()
-    return max(0, status_bytes("VmHWM") - before)
+    result = call()
+    growth = status_bytes("VmHWM") - before
+    del result
+    return growth if growth > 0 else None
 
 
 def status_bytes(name: str) -> int:
