@@ -13,7 +13,6 @@ threads.limit_to_request(sys.argv[1])
 
 import casadi  # noqa: E402 - threads are limited first
 import numpy as np  # noqa: E402
-
 from common import Candidate, Case, digest_of, main  # noqa: E402
 
 # As C code, by the system's compiler; -Ofast would allow what the other engines may not do.

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-
 from common import Candidate, Case
 
 LEARNING_RATE = 1e-3

@@ -12,9 +12,8 @@ threads.limit_to_request(sys.argv[1])
 import jax  # noqa: E402 - threads are limited first
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
-from jax_adam import adam_candidates  # noqa: E402
-
 from common import BLOCK, Candidate, Case, digest_of, main  # noqa: E402
+from jax_adam import adam_candidates  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 # A caller that waits for each result gains nothing from another thread, and pays for the change.

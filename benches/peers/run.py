@@ -6,6 +6,8 @@ The request is a JSON object:
     rounds    how often each engine runs
     pace      the fields of `timing.Pace` that differ from its defaults
     cases     the fields of `common.Case`, and optionally `engines`, the only ones for this case
+    reference optional: the harness's own digests, records without times that come first in the
+              comparison of results
 
 Each round runs every engine in a process of its own, one after the other, so that slow minutes of
 the machine hit all alike and each round compiles anew. Writes `peers.json`, the best mode of each
@@ -120,7 +122,7 @@ def main() -> int:
         "versions": {engine: environment.versions(pins[engine]) for engine in engines},
         "rounds": request["rounds"],
         "failures": distinct(session.failures),
-        "disagreements": disagreements(modes),
+        "disagreements": disagreements(request.get("reference", []) + modes),
         "modes": modes,
     }
     arguments.out.mkdir(parents=True, exist_ok=True)

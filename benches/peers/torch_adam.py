@@ -5,9 +5,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.nn import functional as F
-
 from common import Candidate, Case
+from torch.nn import functional as F
 
 LEARNING_RATE = 1e-3
 

@@ -11,12 +11,11 @@ threads.limit_to_request(sys.argv[1])
 
 import numpy as np  # noqa: E402 - threads are limited first
 import torch  # noqa: E402
+from common import BLOCK, Candidate, Case, digest_of, main, rss_growth  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.autograd import grad  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch_adam import adam_candidates  # noqa: E402
-
-from common import BLOCK, Candidate, Case, digest_of, main, rss_growth  # noqa: E402
 
 Tensors = tuple[Tensor, ...]
 
