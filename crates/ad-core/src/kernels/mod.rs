@@ -14,6 +14,7 @@ mod copy;
 pub(crate) mod gemm;
 mod isa;
 mod map;
+mod opaque;
 mod reduce;
 mod vmath;
 

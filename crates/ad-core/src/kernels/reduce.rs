@@ -289,19 +289,26 @@ impl<T: Real> ReduceJob<T> {
                     } else {
                         T::zero()
                     };
-                    values.iter_mut().for_each(|value| *value -= shift);
+                    for value in values {
+                        *value -= shift;
+                    }
                 }
                 for chunk in values[..(count * n).next_multiple_of(LANES)].chunks_exact_mut(LANES) {
-                    let chunk: &mut [T; LANES] = chunk.try_into().unwrap_unchecked();
-                    *chunk = chunk.map(|value| value.lane_exp::<I>());
+                    // A plain loop: a closure need not be inlined, and would then be compiled for
+                    // the baseline.
+                    for value in chunk {
+                        *value = value.lane_exp::<I>();
+                    }
                 }
                 for (lane, sum) in sums.iter_mut().enumerate().take(count) {
                     *sum = fold(n, 1, scratch.add(lane * n), T::zero(), |x, y| x + y);
                 }
-                let logs = sums.map(|sum| sum.lane_ln::<I>());
+                for sum in &mut sums {
+                    *sum = sum.lane_ln::<I>();
+                }
                 for lane in 0..count {
                     let finite = largest[lane].is_finite();
-                    let log = if finite { logs[lane] } else { T::zero() };
+                    let log = if finite { sums[lane] } else { T::zero() };
                     *to.add(first + lane) = largest[lane] + log;
                 }
             }
