@@ -1,5 +1,6 @@
 //! Means over cases: (1/N) Σ f(x; case), by shards of data over threads.
 
+mod dense;
 mod reduce;
 
 use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, Var};
@@ -488,6 +489,14 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
         let slice = copy.as_slice_mut().expect("an owned copy is contiguous");
         self.product_into(Product::Hvp, stack, v, slice);
         out.assign(&copy);
+    }
+
+    fn hessian_into(&self, mut out: ArrayViewMut2<'_, T>) {
+        let point = self.point.as_ref();
+        let done = point.is_some_and(|at| self.dense_hessian(&at.parameters, &mut out).is_ok());
+        if !done {
+            out.fill(T::nan());
+        }
     }
 
     fn has_gauss_newton(&self) -> bool {
