@@ -37,5 +37,6 @@ pub use function::{
     Cost, Function, HessianOptions, HessianStrip, HessianWork, InstructionProfile, Linearization,
     Point, Product, Program, Residuals, mirror_hessian,
 };
+pub use kernels::all_finite;
 pub use real::Real;
 pub use record::{Scalar, Var, concatenate, stack};

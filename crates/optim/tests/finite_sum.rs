@@ -38,7 +38,7 @@ fn sum(sharding: Sharding) -> FiniteSum<f64> {
 
 fn small() -> Sharding {
     Sharding {
-        shard_rows: 50,
+        shard_rows: Some(50),
         partial_sums: 3,
         ..Sharding::default()
     }
@@ -89,7 +89,7 @@ fn shards_add_up_to_the_function_of_all_cases() {
         Sharding::default(),
         small(),
         Sharding {
-            shard_rows: 1000,
+            shard_rows: Some(1000),
             ..small()
         },
     ] {

@@ -11,6 +11,7 @@
 )]
 
 mod copy;
+mod finite;
 pub(crate) mod gemm;
 mod isa;
 mod map;
@@ -19,6 +20,7 @@ mod reduce;
 mod vmath;
 
 pub(crate) use copy::{StridedCopy, gather};
+pub use finite::all_finite;
 pub(crate) use gemm::GemmScalar;
 pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use isa::{Isa, Level};
