@@ -63,9 +63,7 @@ impl<'p, T: DenseReal> Subject<'p, T> {
             self.linearize();
         }
         if op == Op::HvpBlock16 {
-            let v = &self.problem.v;
-            let turned = |(row, column): (usize, usize)| v[(column + row) % v.len()];
-            self.vectors = Array2::from_shape_fn((BLOCK, v.len()), turned);
+            self.vectors = block(&self.problem.v);
         }
         Ok(())
     }
@@ -117,25 +115,9 @@ impl<'p, T: DenseReal> Subject<'p, T> {
             .hvp_into(self.problem.v.view(), self.product.view_mut());
     }
 
-    /// Linearizes and multiplies blocks of unit vectors.
     fn fill_hessian(&mut self) {
         self.linearize();
-        let n = self.problem.n();
-        let count = BLOCK.min(n);
-        reserve2(&mut self.hessian, (n, n));
-        reserve2(&mut self.units, (count, n));
-        let mut start = 0;
-        while start < n {
-            // The last block reaches back over rows already done rather than being shorter.
-            start = start.min(n - count);
-            self.units.fill(T::zero());
-            for row in 0..count {
-                self.units[[row, start + row]] = T::one();
-            }
-            let rows = self.hessian.slice_mut(s![start..start + count, ..]);
-            self.objective.hvp_block_into(self.units.view(), rows);
-            start += count;
-        }
+        dense_hessian(&self.objective, &mut self.units, &mut self.hessian);
     }
 
     fn newton_cholesky(&mut self) -> Result<Array1<T>, Failure> {
@@ -212,6 +194,37 @@ fn norm<T: DenseReal>(a: &Array1<T>) -> f64 {
         .map(|entry| entry.as_f64().powi(2))
         .sum::<f64>()
         .sqrt()
+}
+
+/// Multiplies blocks of unit vectors at the point of linearization: all of the Hessian.
+pub(crate) fn dense_hessian<T: DenseReal>(
+    objective: &impl SecondOrder<T>,
+    units: &mut Array2<T>,
+    hessian: &mut Array2<T>,
+) {
+    let n = objective.dim();
+    let count = BLOCK.min(n);
+    reserve2(hessian, (n, n));
+    reserve2(units, (count, n));
+    let mut start = 0;
+    while start < n {
+        // The last block reaches back over rows already done rather than being shorter.
+        start = start.min(n - count);
+        units.fill(T::zero());
+        for row in 0..count {
+            units[[row, start + row]] = T::one();
+        }
+        let rows = hessian.slice_mut(s![start..start + count, ..]);
+        objective.hvp_block_into(units.view(), rows);
+        start += count;
+    }
+}
+
+/// The vector turned by 0, 1, …: the block that is multiplied.
+pub(crate) fn block<T: DenseReal>(v: &Array1<T>) -> Array2<T> {
+    Array2::from_shape_fn((BLOCK, v.len()), |(row, column)| {
+        v[(column + row) % v.len()]
+    })
 }
 
 fn reserve<T: DenseReal>(array: &mut Array1<T>, len: usize) {
