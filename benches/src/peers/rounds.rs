@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::engine::{Engine, last_line};
 use super::measurement::Measurement;
-use super::request::{Pace, PeerCase, Request};
+use super::request::{Kind, Pace, PeerCase, Request};
 use crate::cli::Filter;
 use crate::error::BenchError;
 use crate::output::write_json;
@@ -66,9 +66,12 @@ impl Plan<'_> {
     /// Cases of one name, which all engines measure one after the other before the next name
     /// comes: so that what is compared was measured within a short time.
     fn groups(&self, threads: usize) -> Vec<Vec<PeerCase>> {
+        // No engine has work for threads in a function of scalars.
+        let serial = self.threads.iter().min();
         let chosen: Vec<_> = self
             .cases
             .iter()
+            .filter(|case| case.kind != Kind::Rosenbrock || Some(&threads) == serial)
             .map(|case| self.chosen(case, threads))
             .collect();
         let same = |a: &PeerCase, b: &PeerCase| a.name == b.name && a.kind == b.kind;
@@ -249,7 +252,6 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<std::process::E
 #[cfg(test)]
 mod tests {
     use super::super::measurement::samples::measurement;
-    use super::super::request::Kind;
     use super::*;
 
     fn case(name: &str, dtype: &str) -> PeerCase {

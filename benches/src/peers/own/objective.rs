@@ -108,7 +108,7 @@ impl<T: DenseReal, O: SecondOrder<T>> Call for ObjectiveCall<'_, T, O> {
 pub(super) fn of_vector<T: DenseReal>(a: &Array1<T>, v: &Array1<T>) -> Digest {
     Digest {
         value: None,
-        norm: Some(dot(&a.view(), v).sqrt()),
+        norm: Some(dot(&a.view(), a).sqrt()),
         dot: Some(dot(&a.view(), v)),
     }
 }
@@ -161,5 +161,20 @@ impl<T: DenseReal> Call for Eigenvalues<T> {
             norm: Some(squares.sum::<f64>().sqrt()),
             ..Digest::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn digests_are_norms_and_products_with_the_vector() {
+        let v = array![1.0, -2.0];
+        let found = of_vector(&array![3.0, 4.0], &v);
+        assert_eq!((found.norm, found.dot), (Some(5.0), Some(-5.0)));
+        let found = of_matrix(&array![[1.0, 1.0], [1.0, 1.0_f64]], 7.0);
+        assert_eq!((found.norm, found.dot), (Some(2.0), Some(7.0)));
     }
 }

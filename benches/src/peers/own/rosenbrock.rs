@@ -170,6 +170,7 @@ impl Call for Minimum<'_> {
             Method::TrustRegion => {
                 let solver = TrustRegionNewton {
                     gradient_tolerance: GRADIENT_NORM,
+                    max_iters: MAX_ITERS as usize,
                     ..TrustRegionNewton::default()
                 };
                 solver.solve(objective, start)?.x
