@@ -13,7 +13,7 @@ threads.limit_to_request(sys.argv[1])
 import numpy as np  # noqa: E402 - threads are limited first
 from common import Candidate, Case, digest_of, main  # noqa: E402
 from scipy.sparse.linalg import LinearOperator, eigsh  # noqa: E402
-from scipy_rosenbrock import rosenbrock_candidates  # noqa: E402
+from scipy_rosenbrock import BY_HAND, rosenbrock_candidates  # noqa: E402
 
 # The largest eigenvalues, to this relative accuracy.
 N_EIGENVALUES = 4
@@ -101,8 +101,8 @@ def network_candidates(case: Case) -> Iterator[Candidate]:
     def eigenvalues() -> np.ndarray:
         return largest_eigenvalues(net)
 
-    yield Candidate("value_and_grad", "numpy", lambda: net.linearize, digest)
-    yield Candidate("hvp_linearized", "numpy", after(product), lambda r: digest_of(r, net.v))
+    yield Candidate("value_and_grad", BY_HAND, lambda: net.linearize, digest)
+    yield Candidate("hvp_linearized", BY_HAND, after(product), lambda r: digest_of(r, net.v))
     yield Candidate(
         "eigsh",
         f"{N_EIGENVALUES} largest",

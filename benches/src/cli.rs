@@ -32,6 +32,10 @@ pub struct Args {
     /// With --peers, only these engines, such as `ad-core,jax`.
     #[arg(long, value_name = "LIST", requires = "peers")]
     pub engines: Option<EngineList>,
+    /// List the kernel calls of operations on networks with their times instead; --filter chooses
+    /// them, such as "64-20-15-10/b256 hvp_linearized f64".
+    #[arg(long, conflicts_with = "peers")]
+    pub profile: bool,
     /// Answer a request of such a comparison: what each engine's process does.
     #[arg(long, value_name = "FILE", hide = true)]
     pub request: Option<PathBuf>,

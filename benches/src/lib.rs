@@ -11,6 +11,7 @@ pub mod facts;
 pub mod heap;
 pub mod output;
 pub mod peers;
+pub mod profile;
 pub mod progress;
 pub mod record;
 pub mod session;

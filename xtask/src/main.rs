@@ -48,6 +48,10 @@ struct BenchArgs {
     /// With --peers, only these engines, such as `ad-core,jax`.
     #[arg(long, value_name = "LIST")]
     engines: Option<OsString>,
+    /// List the kernel calls of operations on networks with their times instead; --filter chooses
+    /// them, such as "64-20-15-10/b256 hvp_linearized f64".
+    #[arg(long, conflicts_with = "peers")]
+    profile: bool,
 }
 
 impl BenchArgs {
@@ -59,6 +63,9 @@ impl BenchArgs {
         }
         if self.peers {
             forwarded.push("--peers".into());
+        }
+        if self.profile {
+            forwarded.push("--profile".into());
         }
         let out = self.out.clone().map(PathBuf::into_os_string);
         let options = [
@@ -162,6 +169,11 @@ mod tests {
             "--engines=jax",
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_profile_is_asked_for_by_its_flag() {
+        assert_eq!(forwarded(&["--profile"]), ["--profile"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use benches::cli::Args;
 use benches::error::BenchError;
 use benches::heap::CountingAllocator;
-use benches::{output, peers, session};
+use benches::{output, peers, profile, session};
 use clap::Parser;
 
 #[global_allocator]
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<String, BenchError> {
     if let Some(request) = &args.request {
         return peers::answer(request, &HEAP);
+    }
+    if args.profile {
+        return profile::run(args);
     }
     // A folder that cannot be written to should not be found out after the measurements.
     output::check_writable(&args.out)?;

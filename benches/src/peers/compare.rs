@@ -7,6 +7,10 @@ use super::merge::{Mode, best_modes};
 use crate::record::{AD_CORE, Id};
 use crate::timing::median;
 
+/// The mode of derivatives that somebody wrote down for one function: what the engines' results are
+/// held against, and no engine.
+pub const BY_HAND: &str = "numpy by hand";
+
 /// One operation, side by side. Ratios are this project's time by the other's: below 1 is faster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
@@ -86,7 +90,10 @@ fn same(a: &Id, b: &Id) -> bool {
 fn comparison(id: &Id, best: &[&Mode]) -> Comparison {
     let of_op = || best.iter().filter(|mode| same(mode.id(), id));
     let ours = of_op().find(|mode| mode.id().engine == AD_CORE);
-    let is_peer = |mode: &&&Mode| ![AD_CORE, PRODUCTS].contains(&mode.id().engine.as_str());
+    let is_peer = |mode: &&&Mode| {
+        let engine = mode.id().engine.as_str();
+        ![AD_CORE, PRODUCTS].contains(&engine) && mode.measurement.mode != BY_HAND
+    };
     let faster = |a: &&&Mode, b: &&&Mode| a.seconds_min().total_cmp(&b.seconds_min());
     let peer = of_op().filter(is_peer).min_by(faster);
     let both = ours.zip(peer);
@@ -167,5 +174,7 @@ mod tests {
         assert_eq!((rows.len(), rows[0].ratio_min), (1, None));
         assert!(rows[0].ours.is_none() && rows[0].peer.is_some());
         assert!(compare(&merge(&[(0, measurement(PRODUCTS, "m", 1.0))])).is_empty());
+        let by_hand = compare(&merge(&[(0, measurement("scipy", BY_HAND, 1.0))]));
+        assert!(by_hand[0].peer.is_none());
     }
 }
