@@ -13,7 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -36,9 +36,9 @@ class Case:
     dtype: str
     ops: list[str]
     folder: Path
-    # Of networks only: inputs, hidden layers, outputs, and rows of data in a loss.
-    sizes: list[int] = field(default_factory=list)
-    batch: int = 0
+    # Of networks: inputs, hidden layers, outputs, and rows of data in a loss.
+    sizes: list[int]
+    batch: int
 
     def array(self, name: str) -> np.ndarray:
         """An array of the case's folder, flat, in the case's number type."""
@@ -71,7 +71,7 @@ class Request:
     """What a peer is asked to measure."""
 
     threads: int
-    # Which round this is: memory is measured in the first one only.
+    # Which round this is, from 0.
     turn: int
     pace: Pace
     cases: list[Case]

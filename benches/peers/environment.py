@@ -1,6 +1,11 @@
-"""The virtual environment of the peers, made from the pinned file."""
+"""The virtual environment of the peers, made from the pinned file.
+
+`environment.py FOLDER ENGINE…` prints a JSON object: the interpreter, the engines that are absent
+with the reasons, and the versions of the others' packages.
+"""
 
 import hashlib
+import json
 import subprocess
 import sys
 import venv
@@ -74,3 +79,16 @@ def versions(lines: list[str]) -> dict[str, str]:
     """Name and version of each pinned requirement."""
     pins = (line.split(";")[0].strip().split("==") for line in lines)
     return {name: version for name, version in pins}
+
+
+def main() -> None:
+    """Makes the environment for the engines of the command line and says what came of it."""
+    folder, engines = Path(sys.argv[1]).resolve(), sys.argv[2:]
+    python, absent = ensure(folder, engines)
+    pins = sections(REQUIREMENTS.read_text())
+    found = {engine: versions(pins[engine]) for engine in engines if engine not in absent}
+    json.dump({"python": str(python), "absent": absent, "versions": found}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

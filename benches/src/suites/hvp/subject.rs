@@ -61,9 +61,7 @@ impl<'p, T: DenseReal> Subject<'p, T> {
             self.linearize();
         }
         if op == Op::HvpBlock16 {
-            let v = &self.problem.v;
-            let turned = |(row, column): (usize, usize)| v[(column + row) % v.len()];
-            self.vectors = Array2::from_shape_fn((BLOCK, v.len()), turned);
+            self.vectors = block(&self.problem.v);
         }
         Ok(())
     }
@@ -196,6 +194,13 @@ fn norm<T: DenseReal>(a: &Array1<T>) -> f64 {
         .map(|entry| entry.as_f64().powi(2))
         .sum::<f64>()
         .sqrt()
+}
+
+/// The vector turned by 0, 1, …: the block that is multiplied.
+pub(crate) fn block<T: DenseReal>(v: &Array1<T>) -> Array2<T> {
+    Array2::from_shape_fn((BLOCK, v.len()), |(row, column)| {
+        v[(column + row) % v.len()]
+    })
 }
 
 fn reserve<T: DenseReal>(array: &mut Array1<T>, len: usize) {

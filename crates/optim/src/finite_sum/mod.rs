@@ -41,7 +41,8 @@ const MANY_PARAMETERS: usize = 500_000;
 impl Sharding {
     /// The rows of a shard, from 1 to `n_cases`: 128, or 256 for many parameters, but two shards at
     /// least where each is long enough for efficient products.
-    fn rows(&self, n_cases: usize, n_parameters: usize) -> usize {
+    #[must_use]
+    pub fn rows(&self, n_cases: usize, n_parameters: usize) -> usize {
         let by_size = || {
             let rows = if n_parameters < MANY_PARAMETERS {
                 128
