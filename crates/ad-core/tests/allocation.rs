@@ -13,7 +13,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use ad_core::{Function, Point, Product, Residuals};
+use ad_core::{Function, Point, Product, Program, Residuals};
 use common::{Mlp, random};
 use ndarray::{Array1, Array2};
 
@@ -22,29 +22,31 @@ struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
-fn count_one() {
+fn count_one(bytes: usize) {
     COUNT.with(|count| count.set(count.get() + 1));
+    BYTES.with(|sum| sum.set(sum.get() + bytes));
 }
 
 // SAFETY: every call is the system allocator's; the counter is a plain cell without a destructor,
 // which allocates nothing itself.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
+        count_one(layout.size());
         // SAFETY: the caller's contract is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count_one();
+        count_one(layout.size());
         // SAFETY: the caller's contract is passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count_one();
+        count_one(new_size);
         // SAFETY: the caller's contract is passed on.
         unsafe { System.realloc(ptr, layout, new_size) }
     }
@@ -153,4 +155,50 @@ fn replays_of_a_scalar_function_allocate_nothing() {
     .unwrap();
     let x = random(20, 1) * 0.1;
     check(&f, Point::from(&x), 1);
+}
+
+/// What a first call allocates is what the plan said before, to the cache line; and a product works
+/// in at most twice the memory of a gradient.
+#[test]
+fn plans_predict_the_bytes_that_runs_take() {
+    for sizes in [&[20, 17, 10][..], &[64, 20, 15, 10], &[64, 128, 64, 10]] {
+        let mlp = Mlp::new(sizes, 128);
+        let (x, data) = (random(mlp.n_parameters(), 1), mlp.data());
+        let (f, point) = (mlp.function(), Point::with_data(&x, &data));
+        let mut out = Array1::zeros(x.len());
+        let mut residuals = Residuals::new();
+        f.linearize_into(point, &mut residuals, out.view_mut())
+            .unwrap();
+        let bytes = |program| f.cost(program).unwrap().workspace_bytes;
+        let measured = |run: &mut dyn FnMut()| {
+            let before = BYTES.get();
+            run();
+            BYTES.get() - before
+        };
+        let gradient = bytes(Program::Gradient);
+        let found = measured(&mut || {
+            f.value_and_grad_into(point, out.view_mut()).unwrap();
+        });
+        assert_eq!(
+            found,
+            gradient.next_multiple_of(64),
+            "gradient of {sizes:?}"
+        );
+        for (program, product) in [
+            (Program::Hvp, Product::Hvp),
+            (Program::Ggnvp, Product::Ggnvp),
+        ] {
+            let predicted = bytes(program);
+            assert!(predicted <= 2 * gradient, "{predicted} and {gradient}");
+            let found = measured(&mut || {
+                f.apply_linearized(product, point, &residuals, x.view(), out.view_mut())
+                    .unwrap();
+            });
+            assert_eq!(
+                found,
+                predicted.next_multiple_of(64),
+                "{product:?} {sizes:?}"
+            );
+        }
+    }
 }

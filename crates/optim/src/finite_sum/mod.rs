@@ -229,9 +229,7 @@ impl<T: Real> FiniteSum<T> {
         }
         self.point = None;
         for (to, from) in self.data.iter_mut().zip(from) {
-            for (mut to, &row) in to.axis_iter_mut(Axis(0)).zip(rows) {
-                to.assign(&from.index_axis(Axis(0), row));
-            }
+            copy_rows(to, from, rows);
         }
         Ok(())
     }
@@ -388,6 +386,21 @@ impl Shard {
         let whole = array.as_slice().expect("kept in standard layout");
         let part = &whole[self.start * width..(self.start + self.rows) * width];
         ArrayViewD::from_shape(shape, part).expect("as many elements as rows of the array")
+    }
+}
+
+/// Writes rows of an array to one after the other of another array. A row is some tens of numbers,
+/// and iterators over axes of unknown rank take longer than the copy.
+fn copy_rows<T: Real>(to: &mut ArrayD<T>, from: &ArrayViewD<'_, T>, rows: &[usize]) {
+    let width = to.len() / rows.len().max(1);
+    if let (Some(to), Some(from)) = (to.as_slice_mut(), from.as_slice()) {
+        for (to, &row) in to.chunks_exact_mut(width.max(1)).zip(rows) {
+            to.copy_from_slice(&from[row * width..(row + 1) * width]);
+        }
+        return;
+    }
+    for (mut to, &row) in to.axis_iter_mut(Axis(0)).zip(rows) {
+        to.assign(&from.index_axis(Axis(0), row));
     }
 }
 

@@ -139,7 +139,7 @@ pub(super) fn reduce<T: Real, S: Send>(
                     .fold(T::zero(), |value, lane| value + lane.1.value)
             };
             combine(out, totals, factor, parallel);
-            if parallel {
+            if parallel && states.len() > 1 {
                 pool.awake.keep();
             }
             factor * value
