@@ -1,4 +1,8 @@
 //! The dense Hessian against products with unit vectors, whatever way parameters are read.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure ends the test, in helpers as in the tests themselves"
+)]
 
 use ad_core::{Function, HessianWork, Point, Residuals, Var};
 use ndarray::{Array1, Array2, ArrayD, IxDyn, s};
