@@ -1,5 +1,9 @@
 //! The dense Hessian against products with unit vectors, whatever way parameters are read.
 #![allow(
+    clippy::float_cmp,
+    reason = "structural zeros and what nothing is added to are exact"
+)]
+#![allow(
     clippy::unwrap_used,
     reason = "a failure ends the test, in helpers as in the tests themselves"
 )]
