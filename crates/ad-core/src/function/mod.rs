@@ -17,6 +17,7 @@ use crate::graph::{Graph, NodeId};
 use crate::plan::{self, Plan};
 use crate::real::Real;
 use crate::record::{Recorder, Var, stack};
+use crate::transform::reroll;
 
 pub use hessian::{HessianOptions, HessianStrip, HessianWork, mirror_hessian};
 pub use linearization::{Linearization, Product, Residuals};
@@ -206,10 +207,13 @@ impl<T: Real> Function<T> {
             f(parameters, &data).id
         };
         let recording = recorder.finish(output)?;
+        let mut targets = vec![recording.output];
+        targets.extend(recording.model_output);
+        let (graph, targets) = reroll(&recording.graph, &targets);
         Ok(Self {
-            graph: recording.graph,
-            output: recording.output,
-            model_output: recording.model_output,
+            graph,
+            output: targets[0],
+            model_output: targets.get(1).copied(),
             n_parameters: n,
             data_shapes: data_shapes.iter().map(|dims| dims.to_vec()).collect(),
             value: OnceLock::new(),

@@ -7,11 +7,13 @@
 mod batch;
 mod hoist;
 mod jvp;
+mod reroll;
 mod split;
 mod vjp;
 
 pub(crate) use batch::batch;
 pub(crate) use hoist::hoist_coefficients;
 pub(crate) use jvp::jvp;
+pub(crate) use reroll::reroll;
 pub(crate) use split::{LinearProgram, split};
 pub(crate) use vjp::vjp;
