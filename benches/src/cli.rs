@@ -32,6 +32,9 @@ pub struct Args {
     /// With --peers, only these engines, such as `ad-core,jax`.
     #[arg(long, value_name = "LIST", requires = "peers")]
     pub engines: Option<EngineList>,
+    /// With --peers, how often each engine runs; 3 if not said, 1 with --quick.
+    #[arg(long, value_name = "N", requires = "peers", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: Option<u32>,
     /// List the kernel calls of operations on networks with their times instead; --filter chooses
     /// them, such as "64-20-15-10/b256 hvp_linearized f64".
     #[arg(long, conflicts_with = "peers")]
@@ -189,6 +192,8 @@ mod tests {
             (&["file"], "file"),
             (&["--peers", "--engines", "jacks"], "`jacks` is no engine"),
             (&["--engines", "jax"], "--peers"),
+            (&["--rounds", "2"], "--peers"),
+            (&["--peers", "--rounds", "0"], "1.."),
         ] {
             let error = Args::try_parse_from(["bench"].iter().chain(words)).unwrap_err();
             assert_eq!(error.exit_code(), 2);

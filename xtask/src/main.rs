@@ -48,6 +48,9 @@ struct BenchArgs {
     /// With --peers, only these engines, such as `ad-core,jax`.
     #[arg(long, value_name = "LIST")]
     engines: Option<OsString>,
+    /// With --peers, how often each engine runs [default: 3, with --quick 1]
+    #[arg(long, value_name = "N")]
+    rounds: Option<OsString>,
     /// List the kernel calls of operations on networks with their times instead; --filter chooses
     /// them, such as "64-20-15-10/b256 hvp_linearized f64".
     #[arg(long, conflicts_with = "peers")]
@@ -74,6 +77,7 @@ impl BenchArgs {
             ("--budget", &self.budget),
             ("--out", &out),
             ("--engines", &self.engines),
+            ("--rounds", &self.rounds),
         ];
         for (flag, value) in options {
             if let Some(value) = value {
@@ -158,6 +162,7 @@ mod tests {
             "x",
             "--peers",
             "--engines=jax",
+            "--rounds=2",
         ]);
         let expected = [
             "--quick",
@@ -167,6 +172,7 @@ mod tests {
             "--budget=2GiB",
             "--out=x",
             "--engines=jax",
+            "--rounds=2",
         ];
         assert_eq!(all, expected);
     }

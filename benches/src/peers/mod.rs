@@ -70,7 +70,11 @@ pub fn run(args: &Args) -> Result<String, BenchError> {
         cases: &cases,
         threads: &args.threads.0,
         filter: &args.filter,
-        rounds: if args.quick { 1 } else { ROUNDS },
+        rounds: args
+            .rounds
+            .map_or(if args.quick { 1 } else { ROUNDS }, |rounds| {
+                rounds as usize
+            }),
         pace: pace(args.quick),
         folder: &folder,
     };

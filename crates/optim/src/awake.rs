@@ -64,3 +64,31 @@ impl Shared {
         self.residents.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn residents_do_the_pools_work_and_leave() {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .build()
+            .expect("three threads");
+        let awake = Awake::new();
+        pool.install(|| {
+            awake.keep();
+            let (a, b) = rayon::join(|| 1, || 2);
+            assert_eq!(a + b, 3);
+            awake.keep();
+            let residents = awake.0.residents.load(Relaxed);
+            assert!(residents <= 2, "the caller's own thread needs none");
+        });
+        // A loaded machine may let them wait for their turn.
+        let left = (0..10_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            awake.0.residents.load(Relaxed) == 0
+        });
+        assert!(left, "residents leave by themselves");
+    }
+}
