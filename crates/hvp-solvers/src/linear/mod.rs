@@ -1,16 +1,23 @@
-//! Linear systems and quadratic models, by conjugate gradients.
+//! Linear systems and quadratic models, by Krylov methods.
 //!
-//! [`Cg`] solves `A x = b` for a positive definite operator. [`TruncatedCg`] (the
-//! method of Steihaug and Toint) minimises a quadratic model inside a ball and
-//! needs no definiteness. Both take a [`Preconditioner`].
+//! [`Cg`] solves `A x = b` for a positive definite operator, [`Minres`] for any symmetric
+//! one, singular or indefinite. [`TruncatedCg`] (the method of Steihaug and Toint)
+//! minimises a quadratic model inside a ball and needs no definiteness; [`Gltr`] does so to
+//! any accuracy, and for many radii at once.
 
 mod boundary;
 mod cg;
+mod gltr;
+mod minres;
+mod minres_run;
 mod piece;
 mod preconditioner;
+mod secular;
 mod truncated;
 
 pub use cg::{Cg, CgOutcome, CgStats, CgStop};
+pub use gltr::{Gltr, GltrOutcome, GltrPlace, GltrSolution, GltrStop, GltrStorage, GltrWorkspace};
+pub use minres::{Minres, MinresCurvature, MinresOutcome, MinresStats, MinresStop};
 pub use preconditioner::{DiagonalPreconditioner, Identity, Preconditioner};
 pub use truncated::{
     NegativeCurvature, TruncatedCg, TruncatedOutcome, TruncatedSolution, TruncatedStop,
