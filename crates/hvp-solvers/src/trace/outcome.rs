@@ -1,0 +1,117 @@
+//! Estimates, their ending and their error bars.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Quantity;
+
+/// How an estimate ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum TraceStop {
+    /// An estimate with the products that were asked for.
+    Estimated,
+    /// The bar is within the tolerance.
+    Converged,
+    /// The bar is not within the tolerance, and the products are spent.
+    Budget,
+    /// Exact up to rounding: as many products as dimensions, or an operator whose range
+    /// the random vectors fill.
+    Exact,
+    /// `XNysTrace` met `ωᵀAω < 0` or worse: the operator is not positive semidefinite.
+    /// The value is Hutchinson's, from the same products.
+    NotPositiveSemidefinite,
+    /// A NaN or an infinity: the value is zero and the bar the largest number.
+    NonFinite {
+        /// Where it appeared.
+        what: Quantity,
+    },
+}
+
+/// An estimate of a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TraceEstimate {
+    /// The estimate; always finite.
+    pub value: f64,
+    /// An estimate of its root mean square error, `c · std/√k` over `k` samples.
+    ///
+    /// `c` is 1 for the independent samples of Hutchinson and Hutch++. The exchangeable ones
+    /// of `XTrace` and `XNysTrace` spread too little: 1.6 and 4 were found to make up for it.
+    pub standard_error: f64,
+    /// The half width of an interval meant to cover the trace in 95 % of all seeds:
+    /// Student's factor for `k − 1` degrees of freedom times `standard_error`. On the four
+    /// spectra of the tests (300 seeds, 30 and 60 products) it covers 91 % or more.
+    pub error_bar: f64,
+    /// Products made.
+    pub n_products: usize,
+    /// The seed.
+    pub seed: u64,
+    /// How it ended.
+    pub stop: TraceStop,
+}
+
+/// What a method hands over: samples whose mean is the estimate.
+pub(super) struct Samples {
+    pub(super) values: Vec<f64>,
+    /// Calibration of the standard error.
+    pub(super) factor: f64,
+    pub(super) n_products: usize,
+    pub(super) stop: TraceStop,
+}
+
+impl Samples {
+    pub(super) fn exact(value: f64, n_products: usize) -> Self {
+        Self {
+            values: vec![value],
+            factor: 0.0,
+            n_products,
+            stop: TraceStop::Exact,
+        }
+    }
+
+    pub(super) fn non_finite(n_products: usize) -> Self {
+        Self {
+            values: Vec::new(),
+            factor: 0.0,
+            n_products,
+            stop: TraceStop::NonFinite {
+                what: Quantity::Product,
+            },
+        }
+    }
+
+    pub(super) fn estimate(&self, seed: u64) -> TraceEstimate {
+        let k = self.values.len().max(1) as f64;
+        // Divided before they are summed, so that only the result can overflow.
+        let mean: f64 = self.values.iter().map(|v| v / k).sum();
+        let deviations: Vec<f64> = self.values.iter().map(|v| v - mean).collect();
+        let spread = crate::vector::norm2(&deviations) / (k * (k - 1.0).max(1.0)).sqrt();
+        let standard_error = self.factor * spread;
+        let mut found = TraceEstimate {
+            value: mean,
+            standard_error,
+            error_bar: student_95(k - 1.0) * standard_error,
+            n_products: self.n_products,
+            seed,
+            stop: self.stop,
+        };
+        let failed = matches!(self.stop, TraceStop::NonFinite { .. });
+        if failed || !(mean.is_finite() && found.error_bar.is_finite()) {
+            found.value = 0.0;
+            found.standard_error = f64::MAX;
+            found.error_bar = f64::MAX;
+            found.stop = TraceStop::NonFinite {
+                what: Quantity::Product,
+            };
+        }
+        found
+    }
+}
+
+/// Student's two-sided 95 % point by its expansion in `1/ν` (Cornish & Fisher), accurate
+/// to 1 % from `ν = 4` on; below that it is too small.
+pub(super) fn student_95(degrees: f64) -> f64 {
+    const Z: f64 = 1.959_963_984_540_054;
+    let v = degrees.max(1.0);
+    let (z3, z5) = (Z.powi(3), Z.powi(5));
+    Z + (z3 + Z) / (4.0 * v) + (5.0 * z5 + 16.0 * z3 + 3.0 * Z) / (96.0 * v * v)
+}
