@@ -14,5 +14,6 @@ mod kit;
 mod lanczos;
 mod minres;
 mod newton;
+mod spectrum;
 mod trace;
 mod truncated;
