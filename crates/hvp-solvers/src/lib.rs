@@ -12,7 +12,6 @@
 //! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
 //! | [`newton`] | where is a minimum of `f`? |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
-//! | [`spectrum`] | how are the eigenvalues spread? what are `tr f(A)` and `f(A) v`? |
 //! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |
 //! | [`dense`] | the same for a matrix small enough to factorise |
 //!
@@ -46,7 +45,6 @@ pub mod newton;
 pub mod objective;
 pub mod operator;
 mod random;
-pub mod spectrum;
 pub mod trace;
 pub mod vector;
 

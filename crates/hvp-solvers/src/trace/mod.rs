@@ -8,8 +8,8 @@
 mod diagonal;
 mod exchange;
 mod hutchinson;
-pub(crate) mod outcome;
-pub(crate) mod sketch;
+mod outcome;
+mod sketch;
 
 use ad_core::Real;
 use ndarray::Array2;

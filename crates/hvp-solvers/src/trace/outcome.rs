@@ -50,16 +50,16 @@ pub struct TraceEstimate {
 }
 
 /// What a method hands over: samples whose mean is the estimate.
-pub(crate) struct Samples {
-    pub(crate) values: Vec<f64>,
+pub(super) struct Samples {
+    pub(super) values: Vec<f64>,
     /// Calibration of the standard error.
-    pub(crate) factor: f64,
-    pub(crate) n_products: usize,
-    pub(crate) stop: TraceStop,
+    pub(super) factor: f64,
+    pub(super) n_products: usize,
+    pub(super) stop: TraceStop,
 }
 
 impl Samples {
-    pub(crate) fn exact(value: f64, n_products: usize) -> Self {
+    pub(super) fn exact(value: f64, n_products: usize) -> Self {
         Self {
             values: vec![value],
             factor: 0.0,
@@ -68,7 +68,7 @@ impl Samples {
         }
     }
 
-    pub(crate) fn non_finite(n_products: usize) -> Self {
+    pub(super) fn non_finite(n_products: usize) -> Self {
         Self {
             values: Vec::new(),
             factor: 0.0,
@@ -79,7 +79,7 @@ impl Samples {
         }
     }
 
-    pub(crate) fn estimate(&self, seed: u64) -> TraceEstimate {
+    pub(super) fn estimate(&self, seed: u64) -> TraceEstimate {
         let k = self.values.len().max(1) as f64;
         // Divided before they are summed, so that only the result can overflow.
         let mean: f64 = self.values.iter().map(|v| v / k).sum();
@@ -109,7 +109,7 @@ impl Samples {
 
 /// Student's two-sided 95 % point by its expansion in `1/ν` (Cornish & Fisher), accurate
 /// to 1 % from `ν = 4` on; below that it is too small.
-pub(crate) fn student_95(degrees: f64) -> f64 {
+pub(super) fn student_95(degrees: f64) -> f64 {
     const Z: f64 = 1.959_963_984_540_054;
     let v = degrees.max(1.0);
     let (z3, z5) = (Z.powi(3), Z.powi(5));

@@ -11,10 +11,10 @@ use crate::random::fill_normal;
 use crate::vector::{dot, norm2, scale};
 
 /// Rows in a block where a method is free to choose.
-pub(crate) const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 32;
 
 /// `x A`, row by row.
-pub(crate) fn products<T, A>(a: &A, x: &Array2<T>) -> Array2<T>
+pub(super) fn products<T, A>(a: &A, x: &Array2<T>) -> Array2<T>
 where
     T: Real,
     A: LinearOperator<T> + ?Sized,
@@ -24,12 +24,12 @@ where
     y
 }
 
-pub(crate) fn finite<T: Real>(x: &Array2<T>) -> bool {
+pub(super) fn finite<T: Real>(x: &Array2<T>) -> bool {
     x.iter().all(|v| v.is_finite())
 }
 
 /// `k` vectors of random signs.
-pub(crate) fn signs<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2<T> {
+pub(super) fn signs<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2<T> {
     Array2::from_shape_fn((k, n), |_| {
         if rng.random::<bool>() {
             T::one()
@@ -40,7 +40,7 @@ pub(crate) fn signs<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2
 }
 
 /// `k` random directions, uniform on the sphere of radius `√n`.
-pub(crate) fn spheres<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2<T> {
+pub(super) fn spheres<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2<T> {
     let mut x = Array2::zeros((k, n));
     for mut row in x.rows_mut() {
         if let Some(row) = row.as_slice_mut() {
@@ -53,27 +53,27 @@ pub(crate) fn spheres<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Arra
 }
 
 /// A row of a standard-layout matrix as a slice.
-pub(crate) fn row<T>(x: &Array2<T>, i: usize) -> &[T] {
+pub(super) fn row<T>(x: &Array2<T>, i: usize) -> &[T] {
     let n = x.ncols();
     x.as_slice().map_or(&[], |all| &all[i * n..(i + 1) * n])
 }
 
 /// Inner products of all rows: `x yᵀ`.
-pub(crate) fn gram<T: Real>(x: &Array2<T>, y: &Array2<T>) -> Array2<T> {
+pub(super) fn gram<T: Real>(x: &Array2<T>, y: &Array2<T>) -> Array2<T> {
     Array2::from_shape_fn((x.nrows(), y.nrows()), |(i, j)| dot(row(x, i), row(y, j)))
 }
 
 /// The factors of `yᵀ = qᵀ r`: orthonormal rows `q` and the upper triangle `r`.
-pub(crate) struct Qr<T> {
-    pub(crate) q: Array2<T>,
-    pub(crate) r: Array2<T>,
+pub(super) struct Qr<T> {
+    pub(super) q: Array2<T>,
+    pub(super) r: Array2<T>,
     /// Whether the rows of `y` are linearly independent to working accuracy. If they
     /// are not, random rows complete `q`, and `r` is singular.
-    pub(crate) full_rank: bool,
+    pub(super) full_rank: bool,
 }
 
 /// Orthonormalises rows by Gram–Schmidt with repetition.
-pub(crate) fn qr<T: Real>(y: &Array2<T>, rng: &mut ChaCha8Rng) -> Qr<T> {
+pub(super) fn qr<T: Real>(y: &Array2<T>, rng: &mut ChaCha8Rng) -> Qr<T> {
     let (k, n) = y.dim();
     let mut basis = Basis::new(n, k);
     let mut r = Array2::zeros((k, k));
@@ -108,7 +108,7 @@ pub(crate) fn qr<T: Real>(y: &Array2<T>, rng: &mut ChaCha8Rng) -> Qr<T> {
 /// The rows of `r⁻¹` for an upper triangle, each scaled to norm 1: row `i` is the unit
 /// vector `s` with `Σ_a r[a, j] s_a = 0` for all `j ≠ i`, the part of the basis that only
 /// vector `i` spans.
-pub(crate) fn unit_inverse_rows<T: Real>(r: &Array2<T>) -> Array2<T> {
+pub(super) fn unit_inverse_rows<T: Real>(r: &Array2<T>) -> Array2<T> {
     let k = r.nrows();
     let mut s = Array2::<T>::zeros((k, k));
     for i in 0..k {
@@ -133,7 +133,7 @@ pub(crate) fn unit_inverse_rows<T: Real>(r: &Array2<T>) -> Array2<T> {
 }
 
 /// The lower factor of `h = l lᵀ`, or `None` if a pivot is not positive.
-pub(crate) fn cholesky<T: Real>(h: ArrayView2<'_, T>) -> Option<Array2<T>> {
+pub(super) fn cholesky<T: Real>(h: ArrayView2<'_, T>) -> Option<Array2<T>> {
     let k = h.nrows();
     let mut l = Array2::<T>::zeros((k, k));
     for i in 0..k {
@@ -154,7 +154,7 @@ pub(crate) fn cholesky<T: Real>(h: ArrayView2<'_, T>) -> Option<Array2<T>> {
 }
 
 /// `x ← l⁻¹ x` for a lower triangle, the rows of `x` being the right-hand sides' rows.
-pub(crate) fn forward_solve<T: Real>(l: &Array2<T>, x: &mut Array2<T>) {
+pub(super) fn forward_solve<T: Real>(l: &Array2<T>, x: &mut Array2<T>) {
     for i in 0..l.nrows() {
         for j in 0..i {
             let (above, mut here) = x.multi_slice_mut((ndarray::s![j, ..], ndarray::s![i, ..]));

@@ -14,6 +14,5 @@ mod kit;
 mod lanczos;
 mod minres;
 mod newton;
-mod spectrum;
 mod trace;
 mod truncated;
