@@ -13,6 +13,12 @@
 //! Start at [`Function`]; [`Var`] is what recorded code computes with, and [`Linearization`] gives
 //! many products at one point.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are small handles, passed by value as ndarray itself does"
+)]
+
+mod check;
 mod error;
 mod execute;
 mod function;
@@ -25,9 +31,11 @@ mod record;
 mod shape;
 mod transform;
 
+pub use check::{CheckError, Finding, Report, check_gradient, check_hvp};
 pub use error::Error;
 pub use function::{
-    Cost, Function, HessianOptions, Linearization, Point, Product, Program, Residuals,
+    Cost, Function, HessianOptions, InstructionProfile, Linearization, Point, Product, Program,
+    Residuals,
 };
 pub use real::Real;
 pub use record::{Scalar, Var, concatenate, stack};

@@ -28,9 +28,9 @@ impl Shape {
         self.0.len()
     }
 
-    /// The number of elements.
+    /// The number of elements, or the largest number if there are more.
     pub(crate) fn len(&self) -> usize {
-        self.0.iter().product()
+        self.0.iter().fold(1, |len, &size| len.saturating_mul(size))
     }
 
     /// The strides, in elements, of a row-major array of this shape.

@@ -17,7 +17,8 @@ use crate::{LinearOperator, Objective, SecondOrder};
 ///     let terms = x.iter().zip(1..).map(|(&x, i)| 0.5 * f64::from(i) * x * x);
 ///     terms.reduce(|sum, term| sum + term).unwrap()
 /// })?;
-/// let at = f.linearize(&vec![1.0; 30])?;
+/// let ones = vec![1.0; 30];
+/// let at = f.linearize(&ones)?;
 /// let top = Lanczos::new(1, Which::Largest).solve(&LinearizedOperator::hessian(&at))?;
 /// assert!((top.pairs[0].value - 30.0).abs() <= 30.0 * 100.0 * f64::EPSILON);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

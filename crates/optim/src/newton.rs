@@ -14,8 +14,8 @@ use crate::settings::{positive, require};
 /// Newton's method with a dense Hessian, Cholesky factors and a Levenberg–Marquardt
 /// shift.
 ///
-/// Each iteration solves (H + λD)p = −∇f(x), where D is the diagonal matrix of
-/// max(|Hᵢᵢ|, 1e-8·max|H|), so that the units of the parameters hardly matter, and tests the step by the gain ratio
+/// Each iteration solves (H + λD)p = −∇f(x), with D by [`Scaling`], and tests the step by
+/// the gain ratio
 ///
 /// ```text
 /// ρ = (f(x) − f(x + p)) / (−∇fᵀp − ½pᵀHp)
@@ -65,6 +65,18 @@ pub struct Newton {
     pub max_trials: u32,
     /// The first λ > 0. Default 1e-3.
     pub first_shift: f64,
+    /// D, what the shift is measured in. Default [`Scaling::Identity`].
+    pub scaling: Scaling,
+}
+
+/// What a Levenberg–Marquardt shift is measured in: the matrix D of H + λD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scaling {
+    /// D = I (Levenberg): for parameters of one kind, such as weights of a network, and where
+    /// the Hessian is indefinite with small diagonal entries.
+    Identity,
+    /// D = diag max(|Hᵢᵢ|, 1e-8·max|H|) (Marquardt): for parameters of different units.
+    Diagonal,
 }
 
 impl Default for Newton {
@@ -74,6 +86,7 @@ impl Default for Newton {
             block: 32,
             max_trials: 60,
             first_shift: 1e-3,
+            scaling: Scaling::Identity,
         }
     }
 }
@@ -203,7 +216,7 @@ impl Newton {
                 what: Quantity::Product,
             });
         }
-        state.work.set_diagonal();
+        state.work.set_diagonal(self.scaling);
         let mut factor = T::of(2.0);
         let mut failure = StopReason::Stalled;
         for _ in 0..self.max_trials {
@@ -255,7 +268,10 @@ impl<T: Real> Work<T> {
     }
 
     /// D, positive in every entry.
-    fn set_diagonal(&mut self) {
+    fn set_diagonal(&mut self, scaling: Scaling) {
+        if scaling == Scaling::Identity {
+            return self.diagonal.fill(T::one());
+        }
         let top = self
             .hessian
             .iter()

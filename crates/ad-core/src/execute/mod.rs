@@ -11,7 +11,7 @@ mod workspace;
 use smallvec::SmallVec;
 
 use crate::kernels::{gather, gemm};
-use crate::plan::{Instr, Lane, Loc, Plan, Space, Step};
+use crate::plan::{Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::real::Real;
 
 pub(crate) use workspace::{Memory, Pool};
@@ -27,8 +27,11 @@ impl<T> Bases<T> {
 
     #[inline(always)]
     fn lane(&self, lane: Lane, start: usize) -> *mut T {
-        self.at(lane.at)
-            .wrapping_add(if lane.moves { start } else { 0 })
+        self.at(lane.at).wrapping_add(match lane.motion {
+            Motion::Stays => 0,
+            Motion::Moves => start,
+            Motion::Repeats(period) => start % period,
+        })
     }
 }
 
@@ -42,6 +45,21 @@ pub(crate) fn run<T: Real>(
     memory: &mut Memory<T>,
     inputs: &[&[T]],
     outputs: &mut [&mut [T]],
+) {
+    run_observed(plan, memory, inputs, outputs, |_| ());
+}
+
+/// [`run`] with a call after each instruction, which gets its number.
+///
+/// # Panics
+/// As [`run`].
+#[inline(always)]
+pub(crate) fn run_observed<T: Real>(
+    plan: &Plan<T>,
+    memory: &mut Memory<T>,
+    inputs: &[&[T]],
+    outputs: &mut [&mut [T]],
+    mut after: impl FnMut(usize),
 ) {
     assert!(inputs.len() == plan.inputs.len() && outputs.len() == plan.outputs.len());
     for (input, &len) in inputs.iter().zip(&plan.inputs) {
@@ -68,11 +86,12 @@ pub(crate) fn run<T: Real>(
     bases
         .0
         .extend(outputs.iter_mut().map(|output| output.as_mut_ptr()));
-    for instr in &plan.instrs {
+    for (at, instr) in plan.instrs.iter().enumerate() {
         // SAFETY: planning kept every address of an instruction inside its space, whose length was
         // checked above (inputs, outputs) or reserved (arena, scratch), it never writes to an input
         // or a constant, and buffers that are alive together do not overlap.
         unsafe { step(instr, plan, &bases, scratch) };
+        after(at);
     }
 }
 
@@ -122,8 +141,7 @@ unsafe fn map<T: Real>(len: usize, block: usize, steps: &[Step<T>], bases: &Base
                         if !once {
                             gather(start, n, dims, strides, bases.at(*from), bases.at(*to));
                         } else if start == 0 {
-                            let block = std::slice::from_raw_parts_mut(bases.at(*to), n);
-                            block.fill(*bases.at(*from));
+                            gather(0, n, dims, strides, bases.at(*from), bases.at(*to));
                         }
                     }
                 }

@@ -239,7 +239,7 @@ impl<T: Real> Function<T> {
 }
 
 /// The inputs of a product's program.
-fn with_tangent<'v, T: Real>(
+pub(super) fn with_tangent<'v, T: Real>(
     product: Product,
     inputs: &[&'v [T]],
     residuals: &'v Residuals<T>,

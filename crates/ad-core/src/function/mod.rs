@@ -3,6 +3,7 @@
 mod hessian;
 mod linearization;
 mod point;
+mod profile;
 mod programs;
 
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ pub use hessian::HessianOptions;
 pub use linearization::{Linearization, Product, Residuals};
 pub use point::Point;
 use point::{Inputs, finite, slice_of, slice_of_mut};
+pub use profile::InstructionProfile;
 use programs::LinearizedPrograms;
 
 /// A function of a flat parameter vector (and of data), recorded once and replayed at will.

@@ -172,14 +172,14 @@ pub(crate) fn slice_of_mut<'a, T>(
         .ok_or_else(|| Error::Layout { what: what.into() })
 }
 
-/// Whether there is neither a NaN nor an infinity: x − x is 0 for finite x alone.
+/// Whether there is neither a NaN nor an infinity: 0·x is 0 for finite x alone.
 fn all_finite<T: Real>(values: &[T]) -> bool {
     let mut lanes = [T::zero(); 32];
     let chunks = values.chunks_exact(32);
     let rest = chunks.remainder();
     for chunk in chunks {
         for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane += value - value;
+            *lane += value * T::zero();
         }
     }
     let zero = |value: &T| *value == T::zero();

@@ -255,7 +255,10 @@ impl<T: Real> Function<T> {
         self.graph.to_string()
     }
 
-    fn compiled_program(&self, program: Program) -> Result<(Option<&Compiled<T>>, usize), Error> {
+    pub(super) fn compiled_program(
+        &self,
+        program: Program,
+    ) -> Result<(Option<&Compiled<T>>, usize), Error> {
         let scalar = self.output_shape().is_empty();
         if !scalar && program != Program::Value && program != Program::Linearize {
             let found = self.output_shape().to_vec();

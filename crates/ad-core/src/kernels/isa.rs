@@ -1,5 +1,7 @@
 //! The instruction sets that kernels are compiled for.
 
+use std::sync::OnceLock;
+
 /// An instruction set, as a type parameter of the lane functions: they ask it whether a fused
 /// multiply-add is one instruction (where it is not, `mul_add` would be a slow library call).
 pub trait Isa: Copy + 'static {
@@ -39,8 +41,13 @@ pub enum Level {
 }
 
 impl Level {
-    /// The widest instruction set of this processor (the standard library caches the look-up).
+    /// The widest instruction set of this processor, looked up once.
     pub fn detect() -> Self {
+        static FOUND: OnceLock<Level> = OnceLock::new();
+        *FOUND.get_or_init(Self::look_up)
+    }
+
+    fn look_up() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");

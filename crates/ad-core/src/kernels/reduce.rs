@@ -6,8 +6,15 @@ use std::fmt;
 
 use super::isa::{Avx2, Avx512, Baseline, Isa, Level};
 use crate::ops::Reduction;
+use crate::plan::BLOCK;
 use crate::real::Real;
 use crate::shape::{Dims, Shape};
+
+/// Partial results side by side: several registers of the widest vectors.
+const LANES: usize = 32;
+
+/// The most results of a log-sum-exp that are computed together.
+const GROUP: usize = 32;
 
 /// A reduction ready to run: kept and reduced axes with their strides in the operand.
 #[derive(Clone, Debug)]
@@ -92,10 +99,25 @@ impl<T: Real> ReduceJob<T> {
 
     /// Elements of scratch memory that a run needs.
     pub(crate) fn scratch(&self) -> usize {
-        if self.kind == Reduction::LogSumExp {
-            self.reduced.len()
+        match self.kind {
+            Reduction::LogSumExp => (self.group() * self.reduced.len()).next_multiple_of(LANES),
+            _ => self.rows_at_once() * self.kept.inner().0,
+        }
+    }
+
+    /// Results of a log-sum-exp that are computed together, so that short rows fill vectors.
+    fn group(&self) -> usize {
+        (BLOCK / self.reduced.len().max(1)).clamp(1, GROUP)
+    }
+
+    /// Short rows that follow each other in memory and are added as one: 1 for others.
+    fn rows_at_once(&self) -> usize {
+        let (width, (_, step)) = (self.kept.inner().0, self.reduced.inner());
+        let follow = self.by_rows() && step == width as isize && self.reduced.dims.len() == 1;
+        if follow && width < LANES {
+            2 * LANES / width
         } else {
-            0
+            1
         }
     }
 
@@ -141,6 +163,7 @@ impl<T: Real> ReduceJob<T> {
         // SAFETY: passed on from the caller.
         unsafe {
             match self.kind {
+                Reduction::Sum if self.rows_at_once() > 1 => self.short_rows(from, to, scratch),
                 Reduction::Sum if self.by_rows() => self.rows(from, to, T::zero(), |x, y| x + y),
                 Reduction::Sum => self.columns(from, to, T::zero(), |x, y| x + y),
                 Reduction::Max if self.by_rows() => {
@@ -179,7 +202,37 @@ impl<T: Real> ReduceJob<T> {
         }
     }
 
-    /// Combines the reduced elements of each result.
+    /// Adds short rows that follow each other: several side by side as one long row, which are then
+    /// added up among themselves.
+    #[inline(always)]
+    unsafe fn short_rows(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        let (width, _) = self.kept.inner();
+        let at_once = self.rows_at_once();
+        let (wide, total) = (at_once * width, self.reduced.len() * width);
+        for row in 0..self.kept.len() / width {
+            // SAFETY: rows of `width` elements, `wide` of scratch, within what the caller vouches for.
+            unsafe {
+                let line = from.offset(self.kept.offset(row * width));
+                let line = std::slice::from_raw_parts(line, total);
+                let sums = std::slice::from_raw_parts_mut(scratch, wide);
+                sums.fill(T::zero());
+                for part in line.chunks(wide) {
+                    for (sum, &x) in sums.iter_mut().zip(part) {
+                        *sum += x;
+                    }
+                }
+                let out = std::slice::from_raw_parts_mut(to.add(row * width), width);
+                out.fill(T::zero());
+                for part in sums.chunks_exact(width) {
+                    for (y, &x) in out.iter_mut().zip(part) {
+                        *y += x;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Combines the reduced elements of each result, short ones for eight results at a time.
     #[inline(always)]
     unsafe fn columns(
         &self,
@@ -189,52 +242,87 @@ impl<T: Real> ReduceJob<T> {
         combine: impl Fn(T, T) -> T + Copy,
     ) {
         let (width, stride) = self.reduced.inner();
-        let lines = if width == 0 {
-            0
-        } else {
-            self.reduced.len() / width
-        };
-        for at in 0..self.kept.len() {
-            let mut total = start;
-            for line in 0..lines {
-                // SAFETY: within what the caller vouches for.
-                let part = unsafe {
+        let lines = self.reduced.len().checked_div(width).unwrap_or(0);
+        let (count, mut at) = (self.kept.len(), 0);
+        while at < count {
+            // SAFETY: within what the caller vouches for.
+            unsafe {
+                if lines == 1 && width < LANES && at + 8 <= count {
+                    let starts: [*const T; 8] =
+                        std::array::from_fn(|lane| from.offset(self.kept.offset(at + lane)));
+                    let totals = fold_eight(width, stride, starts, start, combine);
+                    to.add(at).cast::<[T; 8]>().write_unaligned(totals);
+                    at += 8;
+                    continue;
+                }
+                let mut total = start;
+                for line in 0..lines {
                     let offset = self.kept.offset(at) + self.reduced.offset(line * width);
-                    fold(width, stride, from.offset(offset), start, combine)
-                };
-                total = combine(total, part);
+                    let part = fold(width, stride, from.offset(offset), start, combine);
+                    total = combine(total, part);
+                }
+                *to.add(at) = total;
             }
-            // SAFETY: one result for each kept element.
-            unsafe { *to.add(at) = total };
+            at += 1;
         }
     }
 
-    /// m + ln Σ e^(x − m) with m the maximum.
+    /// m + ln Σ e^(x − m) with m the maximum, for a group of results at a time.
     #[inline(always)]
     unsafe fn log_sum_exp<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
-        let n = self.reduced.len();
-        for at in 0..self.kept.len() {
-            // SAFETY: `scratch` holds n elements; the rest as the caller vouches.
+        let (n, group) = (self.reduced.len(), self.group());
+        let mut first = 0;
+        while first < self.kept.len() {
+            let count = group.min(self.kept.len() - first);
+            let (mut largest, mut sums) = ([T::zero(); GROUP], [T::one(); GROUP]);
+            // SAFETY: `scratch` holds the group, rounded up to whole chunks; the rest as the caller
+            // vouches.
             unsafe {
-                let line = from.offset(self.kept.offset(at));
-                let values = std::slice::from_raw_parts_mut(scratch, n);
-                let mut largest = T::neg_infinity();
-                for (i, value) in values.iter_mut().enumerate() {
-                    *value = *line.offset(self.reduced.offset(i));
-                    largest = maximum(largest, *value);
+                let values = std::slice::from_raw_parts_mut(scratch, self.scratch());
+                for lane in 0..count {
+                    let line = from.offset(self.kept.offset(first + lane));
+                    let values = &mut values[lane * n..(lane + 1) * n];
+                    largest[lane] = self.gather_row(line, values);
+                    // An infinite maximum is the result; e^(inf − inf) must not be asked for.
+                    let shift = if largest[lane].is_finite() {
+                        largest[lane]
+                    } else {
+                        T::zero()
+                    };
+                    values.iter_mut().for_each(|value| *value -= shift);
                 }
-                // An infinite maximum is the result; e^(inf − inf) must not be asked for.
-                *to.add(at) = if largest.is_finite() {
-                    for value in values.iter_mut() {
-                        *value = (*value - largest).lane_exp::<I>();
-                    }
-                    let sum = fold(n, 1, scratch, T::zero(), |x, y| x + y);
-                    largest + sum.lane_ln::<I>()
-                } else {
-                    largest
-                };
+                for chunk in values[..(count * n).next_multiple_of(LANES)].chunks_exact_mut(LANES) {
+                    let chunk: &mut [T; LANES] = chunk.try_into().unwrap_unchecked();
+                    *chunk = chunk.map(|value| value.lane_exp::<I>());
+                }
+                for (lane, sum) in sums.iter_mut().enumerate().take(count) {
+                    *sum = fold(n, 1, scratch.add(lane * n), T::zero(), |x, y| x + y);
+                }
+                let logs = sums.map(|sum| sum.lane_ln::<I>());
+                for lane in 0..count {
+                    let finite = largest[lane].is_finite();
+                    let log = if finite { logs[lane] } else { T::zero() };
+                    *to.add(first + lane) = largest[lane] + log;
+                }
+            }
+            first += count;
+        }
+    }
+
+    /// Copies the reduced elements of one result side by side and returns the largest.
+    #[inline(always)]
+    unsafe fn gather_row(&self, line: *const T, values: &mut [T]) -> T {
+        let (width, stride) = self.reduced.inner();
+        let mut largest = T::neg_infinity();
+        for (part, row) in values.chunks_mut(width).enumerate() {
+            let offset = self.reduced.offset(part * width);
+            for (i, value) in row.iter_mut().enumerate() {
+                // SAFETY: within what the caller vouches for.
+                *value = unsafe { *line.offset(offset + i as isize * stride) };
+                largest = maximum(largest, *value);
             }
         }
+        largest
     }
 }
 
@@ -244,7 +332,27 @@ fn maximum<T: Real>(x: T, y: T) -> T {
     if x > y || x.is_nan() { x } else { y }
 }
 
-/// Combines `n` elements in eight interleaved partial results, then those in pairs.
+/// Combines `n` elements from each of eight places, side by side.
+#[inline(always)]
+unsafe fn fold_eight<T: Real>(
+    n: usize,
+    stride: isize,
+    from: [*const T; 8],
+    start: T,
+    combine: impl Fn(T, T) -> T,
+) -> [T; 8] {
+    let mut totals = [start; 8];
+    for at in 0..n as isize {
+        for lane in 0..8 {
+            // SAFETY: the caller vouches for n elements from each place.
+            totals[lane] = combine(totals[lane], unsafe { *from[lane].offset(at * stride) });
+        }
+    }
+    totals
+}
+
+/// Combines `n` elements in interleaved partial results, then those in pairs; few elements one
+/// after the other.
 #[inline(always)]
 unsafe fn fold<T: Real>(
     n: usize,
@@ -253,7 +361,12 @@ unsafe fn fold<T: Real>(
     start: T,
     combine: impl Fn(T, T) -> T,
 ) -> T {
-    const WIDE: usize = 32;
+    const WIDE: usize = LANES;
+    if n < WIDE {
+        // SAFETY: the caller vouches for n elements.
+        let elements = (0..n as isize).map(|at| unsafe { *from.offset(at * stride) });
+        return elements.fold(start, combine);
+    }
     let mut parts = [start; WIDE];
     let mut at = 0;
     // SAFETY: every position is less than n, and the caller vouches for n elements.
@@ -283,6 +396,13 @@ unsafe fn fold<T: Real>(
     parts[0]
 }
 
+impl<T> ReduceJob<T> {
+    /// Numbers read and written.
+    pub(crate) fn traffic(&self) -> usize {
+        self.kept.len() * (self.reduced.len() + 1)
+    }
+}
+
 impl<T> fmt::Display for ReduceJob<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -296,6 +416,10 @@ impl<T> fmt::Display for ReduceJob<T> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::float_cmp,
+    reason = "sums and maxima of small whole numbers are exact"
+)]
 mod tests {
     use super::*;
 
@@ -346,6 +470,36 @@ mod tests {
         );
         assert!((out[0] - 1000.0 - 2.0_f64.ln()).abs() <= 1000.0 * f64::EPSILON);
         assert_eq!(out[1..], [-inf, inf]);
+    }
+
+    #[test]
+    fn many_short_rows_and_columns_are_reduced_alike() {
+        for (rows, columns) in [(1, 40), (9, 10), (64, 3), (200, 10), (33, 31), (7, 300)] {
+            let data: Vec<f64> = (0..rows * columns)
+                .map(|i| ((i * 37) % 101) as f64)
+                .collect();
+            let dims = [rows, columns];
+            let sums = run(Reduction::Sum, &dims, &[0], &data);
+            let totals = run(Reduction::Sum, &dims, &[1], &data);
+            let logs = run(Reduction::LogSumExp, &dims, &[1], &data);
+            let largest = run(Reduction::Max, &dims, &[1], &data);
+            for (column, sum) in sums.iter().enumerate() {
+                assert_eq!(
+                    *sum,
+                    (0..rows)
+                        .map(|row| data[row * columns + column])
+                        .sum::<f64>()
+                );
+            }
+            for (row, line) in data.chunks(columns).enumerate() {
+                assert_eq!(totals[row], line.iter().sum::<f64>());
+                assert_eq!(largest[row], line.iter().fold(0.0, |m: f64, x| m.max(*x)));
+                let sum: f64 = line.iter().map(|x| (x - largest[row]).exp()).sum();
+                let expected = largest[row] + sum.ln();
+                // A sum of numbers up to one, a logarithm, and an addition.
+                assert!((logs[row] - expected).abs() <= 8.0 * f64::EPSILON * expected.max(1.0));
+            }
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) struct Elementwise {
     /// Rewritings beyond those that every elementwise operation has.
     algebra: Algebra,
     /// Where sample operands of tests lie: smooth, and away from poles.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests alone draw samples"))]
     pub(crate) domain: (f64, f64),
 }
 
@@ -251,10 +252,18 @@ fn one_minus(graph: &mut Graph, x: NodeId) -> NodeId {
     graph.offset(1.0, negative)
 }
 
-/// The operand of a sign change, if the instruction is one.
-fn negated(graph: &Graph, id: NodeId) -> Option<NodeId> {
+/// The operand of a sign change, if the instruction is one, or a view of one.
+fn negated(graph: &mut Graph, id: NodeId) -> Option<NodeId> {
     let node = graph.node(id);
-    (node.op.is(&SCALE) && is(node.op.attr.as_float(), -1.0)).then(|| node.inputs[0])
+    if node.op.is(&SCALE) && is(node.op.attr.as_float(), -1.0) {
+        return Some(node.inputs[0]);
+    }
+    if node.op.is(&layout::BROADCAST) || node.op.is(&layout::RESHAPE) {
+        let (op, inner) = (node.op.clone(), node.inputs[0]);
+        let positive = negated(graph, inner)?;
+        return Some(graph.push(op, [positive].as_slice().into()));
+    }
+    None
 }
 
 /// Equality of known constants, to the bit.

@@ -188,10 +188,19 @@ impl Primitive for Slice {
     }
 
     fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
-        let [axis, _, len] = op.attr.as_ints() else {
+        let &[axis, start, len] = op.attr.as_ints() else {
             unreachable!("a slice has three numbers")
         };
-        (graph.shape(inputs[0]).dims()[*axis] == *len).then(|| inputs[0])
+        let node = graph.node(inputs[0]);
+        if node.shape.dims()[axis] == len {
+            return Some(inputs[0]);
+        }
+        // Peeling a vector element by element must not leave a chain of views.
+        if node.op.is(&SLICE) && node.op.attr.as_ints()[0] == axis {
+            let (inner, first) = (node.inputs[0], node.op.attr.as_ints()[1]);
+            return Some(graph.slice(inner, axis, first + start, len));
+        }
+        None
     }
 
     fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {

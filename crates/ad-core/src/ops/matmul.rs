@@ -52,7 +52,8 @@ impl Primitive for MatMul {
     }
 
     /// A stack on the left of one matrix is one tall product; otherwise the matrices are
-    /// multiplied one by one, the shared operand repeated by a stride of 0.
+    /// multiplied one by one, the shared operand repeated by a stride of 0. A stack of products
+    /// takes the new axis into its own.
     fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
         let flat = call.shape.rank() == 2;
         let permuted = graph.node(call.inputs[0]).op.is(&layout::PERMUTE);
@@ -63,9 +64,17 @@ impl Primitive for MatMul {
             let product = graph.matmul(tall, call.inputs[1]);
             return graph.reshape(product, &call.shape.prefixed(call.count));
         }
-        assert!(flat, "a stack of products takes no further batch axis");
-        let left = stretch(graph, call.inputs[0], call.batched[0], call.count);
-        let right = stretch(graph, call.inputs[1], call.batched[1], call.count);
-        graph.matmul(left, right)
+        let mut left = stretch(graph, call.inputs[0], call.batched[0], call.count);
+        let mut right = stretch(graph, call.inputs[1], call.batched[1], call.count);
+        if flat {
+            return graph.matmul(left, right);
+        }
+        for side in [&mut left, &mut right] {
+            let dims = Dims::from_slice(graph.shape(*side).dims());
+            let merged = Shape::new(&[dims[0] * dims[1], dims[2], dims[3]]);
+            *side = graph.reshape(*side, &merged);
+        }
+        let product = graph.matmul(left, right);
+        graph.reshape(product, &call.shape.prefixed(call.count))
     }
 }

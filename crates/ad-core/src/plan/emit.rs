@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::memory::{self, Interval};
 use super::schedule::{Home, Schedule, Work, schedule};
 use super::view::View;
-use super::{BLOCK, Instr, Lane, Loc, Plan, Space, Step};
+use super::{BLOCK, Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::graph::{Graph, NodeId};
 use crate::kernels::{GemmShape, Level, ReduceJob, StridedCopy, gemm_scratch};
 use crate::ops::{Lowering, source};
@@ -155,6 +155,11 @@ impl<T: Real> Emitter<'_, T> {
         else {
             return;
         };
+        // Hundreds of stores come from scalar code: their buffers are tiny, and pairing all of them
+        // with all operands would take long.
+        if stores.len() > 64 {
+            return;
+        }
         let reads = self.chain_reads(members);
         let mut taken: Vec<NodeId> = Vec::new();
         for &store in stores {
@@ -324,7 +329,7 @@ impl<T: Real> Emitter<'_, T> {
     }
 
     fn emit_chain(&mut self, len: usize, members: &[NodeId], stores: &[NodeId]) -> Instr<T> {
-        let block = len.clamp(1, BLOCK);
+        let block = self.block_len(len, members);
         let mut chain = Chain {
             steps: Vec::new(),
             registers: Registers::new(block),
@@ -338,16 +343,13 @@ impl<T: Real> Emitter<'_, T> {
                 }
             }
         }
-        for (at, &member) in members.iter().enumerate() {
-            self.emit_member(
-                &mut chain,
-                members,
-                &last_read,
-                at,
-                stores.contains(&member),
-            );
+        let mut stores = stores.to_vec();
+        stores.sort_unstable();
+        for (at, member) in members.iter().enumerate() {
+            let stored = stores.binary_search(member).is_ok();
+            self.emit_member(&mut chain, members, &last_read, at, stored);
         }
-        self.plan.scratch = self.plan.scratch.max(chain.registers.count * block);
+        self.plan.scratch = self.plan.scratch.max(chain.registers.len());
         Instr::Map {
             len,
             block,
@@ -389,12 +391,12 @@ impl<T: Real> Emitter<'_, T> {
         let dst = if stored {
             Lane {
                 at: self.base_loc(members[at]),
-                moves: true,
+                motion: Motion::Moves,
             }
         } else {
             Lane {
                 at: chain.registers.take(),
-                moves: false,
+                motion: Motion::Stays,
             }
         };
         chain.lanes.push(dst);
@@ -420,14 +422,32 @@ impl<T: Real> Emitter<'_, T> {
             return (
                 Lane {
                     at: from,
-                    moves: true,
+                    motion: Motion::Moves,
+                },
+                None,
+            );
+        }
+        let block = chain.registers.block;
+        let period = repeated_row(&view);
+        if let Some(period) = period
+            && period.is_multiple_of(block)
+        {
+            return (
+                Lane {
+                    at: from,
+                    motion: Motion::Repeats(period),
                 },
                 None,
             );
         }
         let (dims, strides) = view.merged();
-        let once = strides.iter().all(|&stride| stride == 0);
-        let to = chain.registers.take();
+        let same = strides.iter().all(|&stride| stride == 0);
+        let once = same || period.is_some_and(|period| block.is_multiple_of(period));
+        let to = if once {
+            chain.registers.take_unused()
+        } else {
+            chain.registers.take()
+        };
         let (dims, strides) = (dims.to_vec(), strides.to_vec());
         chain.steps.push(Step::Gather {
             to,
@@ -439,10 +459,41 @@ impl<T: Real> Emitter<'_, T> {
         (
             Lane {
                 at: to,
-                moves: false,
+                motion: Motion::Stays,
             },
             (!once).then_some(to),
         )
+    }
+
+    /// How many elements of a chain of `len` run at a time: about [`BLOCK`], such that rows that
+    /// are repeated fit into blocks or blocks into them, if there is such a number.
+    fn block_len(&self, len: usize, members: &[NodeId]) -> usize {
+        let reads = self.chain_reads(members);
+        let period = reads
+            .iter()
+            .filter_map(|(_, view)| repeated_row(view))
+            .max();
+        let block = match period {
+            Some(period) if period <= BLOCK => BLOCK / period * period,
+            Some(period) => {
+                let divisors = (BLOCK / 2..=BLOCK).rev();
+                divisors
+                    .into_iter()
+                    .find(|&size| period.is_multiple_of(size))
+                    .unwrap_or(BLOCK)
+            }
+            None => BLOCK,
+        };
+        len.clamp(1, block)
+    }
+}
+
+/// The length of the row, if a view is one contiguous row repeated.
+fn repeated_row(view: &View) -> Option<usize> {
+    let (dims, strides) = view.merged();
+    match (&dims[..], &strides[..]) {
+        (&[_, row], &[0, 1]) => Some(row),
+        _ => None,
     }
 }
 
@@ -455,6 +506,7 @@ struct Chain<T> {
 
 /// Blocks of scratch memory in use by a chain.
 struct Registers {
+    /// Elements that each holds.
     block: usize,
     count: usize,
     free: Vec<usize>,
@@ -470,25 +522,68 @@ impl Registers {
     }
 
     fn take(&mut self) -> Loc {
-        let register = self.free.pop().unwrap_or_else(|| {
-            self.count += 1;
-            self.count - 1
-        });
+        match self.free.pop() {
+            Some(register) => self.loc(register),
+            None => self.take_unused(),
+        }
+    }
+
+    /// A register that no step has written: what is filled once must outlast all blocks, and a
+    /// step before it would write over it in the second one.
+    fn take_unused(&mut self) -> Loc {
+        self.count += 1;
+        self.loc(self.count - 1)
+    }
+
+    fn loc(&self, register: usize) -> Loc {
         Loc {
             space: Space::SCRATCH,
-            offset: register * self.block,
+            offset: register * self.stride(),
         }
     }
 
     fn release(&mut self, register: Loc) {
-        self.free.push(register.offset / self.block);
+        self.free.push(register.offset / self.stride());
+    }
+
+    /// Registers are apart by an odd number of cache lines; see the layout of the arena for why.
+    fn stride(&self) -> usize {
+        if self.block < 64 {
+            self.block
+        } else {
+            self.block.next_multiple_of(64) + 9 * 8
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.count * self.stride()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execute::{self, Memory};
     use crate::ops::elementwise as ew;
+    use crate::shape::Shape;
+
+    /// A number stretched to an array is read after registers have been freed, in every block.
+    #[test]
+    fn a_stretched_number_lasts_through_all_blocks() {
+        let n = 2 * BLOCK + 1;
+        let mut graph = Graph::default();
+        let x = graph.input(0, &Shape::new(&[n]));
+        let c = graph.input(1, &Shape::new(&[1]));
+        let stretched = graph.broadcast(c, &Shape::new(&[n]));
+        let (square, shifted) = (graph.map1(&ew::SQUARE, x), graph.offset(1.0, x));
+        let product = graph.mul(square, shifted);
+        let y = graph.map2(&ew::DIV, product, stretched);
+        let plan = compile::<f64>(&graph, &[y], 2);
+        let mut out = vec![f64::NAN; n];
+        let inputs: [&[f64]; 2] = [&vec![3.0; n], &[4.0]];
+        execute::run(&plan, &mut Memory::new(0), &inputs, &mut [&mut out]);
+        assert_eq!(out, vec![9.0; n]);
+    }
 
     #[test]
     fn a_chain_of_elementwise_instructions_is_one_kernel_call() {

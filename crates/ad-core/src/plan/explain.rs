@@ -4,38 +4,43 @@ use std::fmt;
 
 use super::{Instr, Plan, Step};
 
+impl<T> fmt::Display for Instr<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map { len, steps, .. } => {
+                write!(f, "map     {len} elements:")?;
+                for step in steps {
+                    match step {
+                        Step::Run { name, .. } => write!(f, " {name}")?,
+                        Step::Gather { .. } => write!(f, " gather")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::MatMul { shape: s, .. } => {
+                let how = if s.accumulate { "+=" } else { "=" };
+                let stack = if s.batch > 1 {
+                    format!("{} × ", s.batch)
+                } else {
+                    String::new()
+                };
+                write!(
+                    f,
+                    "matmul  C {how} {stack}[{}, {}]·[{}, {}]",
+                    s.m, s.k, s.k, s.n
+                )
+            }
+            Self::Reduce { job, .. } => write!(f, "reduce  {job}"),
+            Self::Copy { job, .. } => write!(f, "copy    {} elements", job.len()),
+            Self::Zero { job, .. } => write!(f, "zero    {} elements", job.len()),
+        }
+    }
+}
+
 impl<T> fmt::Display for Plan<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, instr) in self.instrs.iter().enumerate() {
-            write!(f, "{at:4}  ")?;
-            match instr {
-                Instr::Map { len, steps, .. } => {
-                    write!(f, "map     {len} elements:")?;
-                    for step in steps {
-                        match step {
-                            Step::Run { name, .. } => write!(f, " {name}")?,
-                            Step::Gather { .. } => write!(f, " gather")?,
-                        }
-                    }
-                    writeln!(f)?;
-                }
-                Instr::MatMul { shape: s, .. } => {
-                    let how = if s.accumulate { "+=" } else { "=" };
-                    let stack = if s.batch > 1 {
-                        format!("{} × ", s.batch)
-                    } else {
-                        String::new()
-                    };
-                    writeln!(
-                        f,
-                        "matmul  C {how} {stack}[{}, {}]·[{}, {}]",
-                        s.m, s.k, s.k, s.n
-                    )?;
-                }
-                Instr::Reduce { job, .. } => writeln!(f, "reduce  {job}")?,
-                Instr::Copy { job, .. } => writeln!(f, "copy    {} elements", job.len())?,
-                Instr::Zero { job, .. } => writeln!(f, "zero    {} elements", job.len())?,
-            }
+            writeln!(f, "{at:4}  {instr}")?;
         }
         writeln!(
             f,

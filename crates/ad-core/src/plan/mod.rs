@@ -42,11 +42,22 @@ pub(crate) struct Loc {
     pub(crate) offset: usize,
 }
 
-/// An operand of a fused chain's step: it moves along with the block, or stays.
+/// An operand of a fused chain's step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lane {
     pub(crate) at: Loc,
-    pub(crate) moves: bool,
+    pub(crate) motion: Motion,
+}
+
+/// How an operand moves from block to block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Motion {
+    /// It stays: a register.
+    Stays,
+    /// Along with the block.
+    Moves,
+    /// Along with the block, and back to its begin after this many elements: a repeated row.
+    Repeats(usize),
 }
 
 /// A step of a fused chain, run for one block at a time.
@@ -115,6 +126,39 @@ pub(crate) struct Plan<T> {
     pub(crate) scratch: usize,
 }
 
+impl<T> Instr<T> {
+    /// Multiply-adds in matrix products.
+    pub(crate) fn product_flops(&self) -> usize {
+        match self {
+            Self::MatMul { shape, .. } => shape.batch * shape.m * shape.n * shape.k,
+            _ => 0,
+        }
+    }
+
+    /// Numbers read and written, each operand once.
+    pub(crate) fn traffic(&self) -> usize {
+        match self {
+            Self::Map { len, steps, .. } => {
+                let memory = |lane: &Lane| usize::from(lane.at.space != Space::SCRATCH);
+                let of = |step: &Step<T>| match step {
+                    Step::Run { dst, a, b, .. } if a.at == b.at => memory(dst) + memory(a),
+                    Step::Run { dst, a, b, .. } => memory(dst) + memory(a) + memory(b),
+                    Step::Gather { once, .. } => usize::from(!once),
+                };
+                len * steps.iter().map(of).sum::<usize>()
+            }
+            Self::MatMul { shape: s, .. } => {
+                let shared = |stride: isize| if stride == 0 { 1 } else { s.batch };
+                let c = s.batch * s.m * s.n * if s.accumulate { 2 } else { 1 };
+                shared(s.a_batch) * s.m * s.k + shared(s.b_batch) * s.k * s.n + c
+            }
+            Self::Reduce { job, .. } => job.traffic(),
+            Self::Copy { job, .. } => 2 * job.len(),
+            Self::Zero { job, .. } => job.len(),
+        }
+    }
+}
+
 impl<T> Plan<T> {
     /// The bytes of memory that a run needs besides inputs and outputs.
     pub(crate) fn workspace_bytes(&self) -> usize {
@@ -123,11 +167,7 @@ impl<T> Plan<T> {
 
     /// Multiply-adds in matrix products.
     pub(crate) fn product_flops(&self) -> usize {
-        let of = |instr: &Instr<T>| match instr {
-            Instr::MatMul { shape, .. } => shape.batch * shape.m * shape.n * shape.k,
-            _ => 0,
-        };
-        self.instrs.iter().map(of).sum()
+        self.instrs.iter().map(Instr::product_flops).sum()
     }
 
     /// The number of kernel calls of a run.

@@ -93,6 +93,10 @@ pub(crate) fn schedule(graph: &Graph, outputs: &[NodeId]) -> Schedule {
     }
 }
 
+/// The most cheap instructions of other chains that one chain computes again: without a limit the
+/// chains of a long scalar program would each begin at its start.
+const MAX_AGAIN: usize = 16;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Absent,
@@ -252,7 +256,13 @@ impl Scheduler<'_> {
             }
             Lowering::Place => self.place(id),
             Lowering::Map(_) if is_output => return self.materialize(id),
-            Lowering::Map(_) | Lowering::View | Lowering::Source => return,
+            // What a view shows is brought to memory in order: left to its reader, a chain of views
+            // and elementwise instructions would be followed back recursively.
+            Lowering::View => {
+                self.operand(id);
+                return;
+            }
+            Lowering::Map(_) | Lowering::Source => return,
         }
         self.state[id.index()] = State::InMemory;
     }
@@ -357,13 +367,13 @@ impl Scheduler<'_> {
     fn chain(&mut self, root: NodeId) {
         let shape = self.graph.shape(root).clone();
         let (mut members, mut open) = (vec![root], vec![root]);
-        let mut seen = rustc_hash::FxHashSet::default();
+        let (mut seen, mut n_again) = (rustc_hash::FxHashSet::default(), 0);
         while let Some(member) = open.pop() {
             for input in self.graph.node(member).inputs.clone() {
                 if !seen.insert(input) {
                     continue;
                 }
-                if self.joins(input, &shape) {
+                if self.joins(input, &shape, &mut n_again) {
                     members.push(input);
                     open.push(input);
                 } else {
@@ -388,7 +398,7 @@ impl Scheduler<'_> {
 
     /// Whether an operand becomes part of the chain: it is elementwise, of the same shape, and not
     /// in memory. What another chain computed is computed again if that is cheap, else stored there.
-    fn joins(&mut self, id: NodeId, shape: &Shape) -> bool {
+    fn joins(&mut self, id: NodeId, shape: &Shape, n_again: &mut usize) -> bool {
         if !self.is_map(id) || self.graph.shape(id) != shape {
             return false;
         }
@@ -398,7 +408,10 @@ impl Scheduler<'_> {
         match self.state[id.index()] {
             State::Absent => true,
             State::InMemory => false,
-            State::InChain(_) if op.cheap => true,
+            State::InChain(_) if op.cheap && *n_again < MAX_AGAIN => {
+                *n_again += 1;
+                true
+            }
             State::InChain(at) => {
                 self.store(id, at);
                 false

@@ -122,7 +122,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn at(self, index: usize) -> Self {
-        self.slice(0, index..index + 1).reshape(&[])
+        self.slice(0, index..index.saturating_add(1)).reshape(&[])
     }
 
     /// Stretches to a shape under the rules of broadcasting.
@@ -144,6 +144,7 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn matmul(self, other: Self) -> Self {
         self.recorder.build("matmul", |graph| {
+            self.same_recording(other)?;
             let op = Op::new(&matmul::MATMUL, Attr::None);
             graph.try_push(op, [self.id, other.id].as_slice().into())
         })
@@ -222,6 +223,7 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn softmax_cross_entropy(self, targets: Self) -> Self {
         self.recorder.build("softmax_cross_entropy", |graph| {
+            self.same_recording(targets)?;
             let (z, t) = (
                 graph.shape(self.id).clone(),
                 graph.shape(targets.id).clone(),
@@ -274,6 +276,7 @@ pub fn concatenate<'t>(axis: usize, parts: &[Var<'t>]) -> Var<'t> {
     first.recorder.build("concatenate", |graph| {
         let mut ints = vec![axis, 0];
         for part in parts {
+            first.same_recording(*part)?;
             let shape = graph.shape(part.id);
             let Some(size) = shape.dims().get(axis) else {
                 return Err(format!("axis {axis} of the shape {shape}"));
@@ -293,7 +296,11 @@ pub fn concatenate<'t>(axis: usize, parts: &[Var<'t>]) -> Var<'t> {
 #[track_caller]
 #[must_use]
 pub fn stack<'t>(parts: &[Var<'t>]) -> Var<'t> {
-    let vectors: Vec<_> = parts.iter().map(|part| part.reshape(&[1])).collect();
+    let mut vectors = Vec::with_capacity(parts.len());
+    // A loop, because a closure would hide the caller's line.
+    for part in parts {
+        vectors.push(part.reshape(&[1]));
+    }
     concatenate(0, &vectors)
 }
 
@@ -322,7 +329,7 @@ fn power(graph: &mut Graph, x: NodeId, n: u32) -> NodeId {
         _ => {
             let half = power(graph, x, n / 2);
             let square = graph.map1(&ew::SQUARE, half);
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 square
             } else {
                 graph.mul(square, x)

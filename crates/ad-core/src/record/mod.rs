@@ -146,6 +146,14 @@ impl<'t> Var<'t> {
         self.recorder.state.borrow().graph.shape(self.id).clone()
     }
 
+    fn same_recording(self, other: Self) -> Result<(), String> {
+        if std::ptr::eq(self.recorder, other.recorder) {
+            Ok(())
+        } else {
+            Err("the operands belong to two recordings".into())
+        }
+    }
+
     #[track_caller]
     fn unary(self, op: Op) -> Self {
         let name = op.def().name();
@@ -158,11 +166,8 @@ impl<'t> Var<'t> {
     #[track_caller]
     fn binary(self, op: Op, other: Self) -> Self {
         let name = op.def().name();
-        let same = std::ptr::eq(self.recorder, other.recorder);
         self.recorder.build(name, |graph| {
-            if !same {
-                return Err("the operands belong to two recordings".into());
-            }
+            self.same_recording(other)?;
             let (x, y) = (graph.shape(self.id), graph.shape(other.id));
             let Some(shape) = x.broadcast(y) else {
                 return Err(format!("the shapes {x} and {y} do not broadcast"));

@@ -11,6 +11,10 @@ use crate::shape::Shape;
 /// Residuals begin at multiples of this many elements: a cache line of the smaller scalar type.
 const ALIGN: usize = 16;
 
+/// Elements between residuals, so that long ones do not lie at the same place of their pages (see
+/// the planner's layout of memory).
+const SKEW: usize = 9 * ALIGN;
+
 /// A program linear in its tangent inputs, which reads residuals from one more input.
 #[derive(Debug)]
 pub(crate) struct LinearProgram {
@@ -117,7 +121,7 @@ impl Block {
         }
         self.places[id.index()] = Some(self.residuals.len());
         self.residuals.push((id, self.len));
-        self.len += graph.shape(id).len().next_multiple_of(ALIGN);
+        self.len += graph.shape(id).len().next_multiple_of(ALIGN) + SKEW;
     }
 
     /// The residuals side by side as one vector.

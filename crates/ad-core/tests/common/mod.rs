@@ -1,4 +1,5 @@
 //! What several integration tests share.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
     dead_code,
     reason = "each test file is a crate of its own and uses a part"
@@ -10,26 +11,26 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Numbers between −1 and 1.
-pub fn random(n: usize, seed: u64) -> Array1<f64> {
+pub(crate) fn random(n: usize, seed: u64) -> Array1<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     Array1::from_shape_fn(n, |_| rng.random_range(-1.0..1.0))
 }
 
 /// ‖found − expected‖ / ‖expected‖
-pub fn relative_error(found: &Array1<f64>, expected: &Array1<f64>) -> f64 {
+pub(crate) fn relative_error(found: &Array1<f64>, expected: &Array1<f64>) -> f64 {
     let difference = found - expected;
     difference.dot(&difference).sqrt() / expected.dot(expected).sqrt()
 }
 
 /// A perceptron with tanh layers, softmax cross-entropy and random data.
-pub struct Mlp {
+pub(crate) struct Mlp {
     pub sizes: Vec<usize>,
     pub inputs: Array2<f64>,
     pub targets: Array2<f64>,
 }
 
 impl Mlp {
-    pub fn new(sizes: &[usize], rows: usize) -> Self {
+    pub(crate) fn new(sizes: &[usize], rows: usize) -> Self {
         let (inputs, classes) = (sizes[0], sizes[sizes.len() - 1]);
         let data = random(rows * inputs, 100).to_vec();
         let targets =
@@ -47,31 +48,31 @@ impl Mlp {
         }
     }
 
-    pub fn n_parameters(&self) -> usize {
+    pub(crate) fn n_parameters(&self) -> usize {
         self.sizes.windows(2).map(|w| (w[0] + 1) * w[1]).sum()
     }
 
-    pub fn data(&self) -> [ArrayViewD<'_, f64>; 2] {
+    pub(crate) fn data(&self) -> [ArrayViewD<'_, f64>; 2] {
         [
             self.inputs.view().into_dyn(),
             self.targets.view().into_dyn(),
         ]
     }
 
-    pub fn function(&self) -> Function<f64> {
+    pub(crate) fn function(&self) -> Function<f64> {
         let (x, t) = (self.inputs.shape(), self.targets.shape());
         Function::record_with_data(self.n_parameters(), &[x, t], |w, d| loss(&self.sizes, w, d))
             .unwrap()
     }
 
-    pub fn function_f32(&self) -> Function<f32> {
+    pub(crate) fn function_f32(&self) -> Function<f32> {
         let (x, t) = (self.inputs.shape(), self.targets.shape());
         Function::record_with_data(self.n_parameters(), &[x, t], |w, d| loss(&self.sizes, w, d))
             .unwrap()
     }
 
     /// The class probabilities, computed with ndarray alone.
-    pub fn probabilities(&self, w: &Array1<f64>) -> Array2<f64> {
+    pub(crate) fn probabilities(&self, w: &Array1<f64>) -> Array2<f64> {
         let mut h = self.inputs.clone();
         let mut at = 0;
         for (layer, pair) in self.sizes.windows(2).enumerate() {
@@ -92,7 +93,7 @@ impl Mlp {
 }
 
 /// Weights of a layer (inputs × outputs), then its biases, layer after layer.
-pub fn loss<'t>(sizes: &[usize], w: Var<'t>, data: &[Var<'t>]) -> Var<'t> {
+pub(crate) fn loss<'t>(sizes: &[usize], w: Var<'t>, data: &[Var<'t>]) -> Var<'t> {
     let mut h = data[0];
     let mut at = 0;
     for (layer, pair) in sizes.windows(2).enumerate() {

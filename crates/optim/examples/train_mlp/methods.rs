@@ -66,7 +66,7 @@ impl Method {
     /// Epochs of the rules on mini-batches, iterations of the others.
     fn default_iterations(self) -> u64 {
         match self {
-            Self::Sgd | Self::Adam | Self::RmsProp => 40,
+            Self::Sgd | Self::Adam | Self::RmsProp => 100,
             Self::Lbfgs => 100,
             Self::Newton => 20,
             Self::HessianFree => 30,
@@ -178,7 +178,7 @@ fn hessian_free(task: &Task, iterations: u64, bar: &ProgressBar) -> Result<Run, 
     let identity = hvp_solvers::linear::Identity;
     let start = task.start();
     let outcome = method.solve_with(&mut objective, start.view(), &identity, |progress| {
-        bar.set_position(progress.record.iter as u64);
+        bar.set_position(progress.record.iteration as u64);
         bar.set_message(format!("loss {:.5}", progress.record.value));
         ControlFlow::Continue(())
     })?;

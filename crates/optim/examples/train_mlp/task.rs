@@ -10,7 +10,7 @@ use optim::{FiniteSum, Sharding};
 const PENALTY: f64 = 1e-3;
 
 /// Anything that can go wrong before training.
-pub(crate) type TrainError = Box<dyn std::error::Error>;
+pub(crate) type TrainError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) struct Task {
     pub(crate) net: Mlp,

@@ -150,6 +150,9 @@ impl Mlp {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::NonFinite`] and the like for parameters and inputs.
+    ///
+    /// # Panics
+    /// Never: the outputs are recorded with two axes.
     pub fn predict<T: Real>(
         &self,
         parameters: ArrayView1<'_, T>,

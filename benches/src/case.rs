@@ -1,0 +1,169 @@
+//! The problems that are measured: perceptrons on the digits.
+
+use ad_core::{Error, Real, Var};
+use ndarray::{Array1, Array2, ArrayD};
+use optim::data::digits;
+use optim::nn::{Activation, Loss, Mlp, NetworkError};
+use optim::{FiniteSum, Sharding};
+
+/// Seed of the initial parameters.
+const SEED: u64 = 1;
+
+/// The digits' pixels are whole numbers up to this.
+const WHITE: f64 = 16.0;
+
+/// The sizes of a perceptron's layers and the number of cases in its loss.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Inputs, hidden layers, outputs.
+    pub sizes: Vec<usize>,
+    /// Rows of data.
+    pub batch: usize,
+}
+
+impl Case {
+    /// `<layer sizes>/b<batch>`
+    #[must_use]
+    pub fn name(&self) -> String {
+        let sizes: Vec<_> = self.sizes.iter().map(ToString::to_string).collect();
+        format!("{}/b{}", sizes.join("-"), self.batch)
+    }
+
+    /// The case of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let (sizes, batch) = name.split_once("/b")?;
+        let sizes = sizes.split('-').map(|size| size.parse().ok());
+        Some(Self {
+            sizes: sizes.collect::<Option<_>>()?,
+            batch: batch.parse().ok()?,
+        })
+    }
+
+    /// The perceptron: tanh between the layers.
+    ///
+    /// # Errors
+    /// [`NetworkError`] for sizes that make no network.
+    pub fn network(&self) -> Result<Mlp, NetworkError> {
+        Mlp::new(&self.sizes, Activation::Tanh)
+    }
+}
+
+/// A case in one number type: the network, its data, a point and vectors to multiply.
+#[derive(Clone, Debug)]
+pub struct Problem<T> {
+    network: Mlp,
+    data: Vec<ArrayD<T>>,
+    /// The initial parameters.
+    pub x: Array1<T>,
+    /// A vector to multiply by the Hessian.
+    pub v: Array1<T>,
+}
+
+impl<T: Real> Problem<T> {
+    /// The first `batch` digits, from the start again if there are fewer, with pixels in [0, 1];
+    /// where the network has another number of inputs, column j is pixel j mod 64. Targets are the
+    /// labels as unit rows. The vector is cos(1.7 i + 0.3).
+    ///
+    /// # Errors
+    /// [`NetworkError`] for sizes that make no network.
+    pub fn new(case: &Case) -> Result<Self, NetworkError> {
+        let network = case.network()?;
+        let digits = digits::<f64>();
+        let (pixels, labels) = (digits.features(), digits.labels());
+        let (rows, columns) = pixels.dim();
+        let inputs = Array2::from_shape_fn((case.batch, network.sizes()[0]), |(row, column)| {
+            T::of(pixels[[row % rows, column % columns]] / WHITE)
+        });
+        let n_outputs = network.sizes()[network.sizes().len() - 1];
+        let targets = Array2::from_shape_fn((case.batch, n_outputs), |(row, output)| {
+            T::of(f64::from(labels[row % rows] % n_outputs == output))
+        });
+        let x = network.init(SEED);
+        let v = (0..x.len()).map(|i| T::of((1.7 * i as f64 + 0.3).cos()));
+        Ok(Self {
+            v: v.collect(),
+            data: vec![inputs.into_dyn(), targets.into_dyn()],
+            network,
+            x,
+        })
+    }
+
+    /// The number of parameters.
+    #[must_use]
+    pub fn n(&self) -> usize {
+        self.x.len()
+    }
+
+    /// Inputs and targets.
+    #[must_use]
+    pub fn data(&self) -> &[ArrayD<T>] {
+        &self.data
+    }
+
+    /// Records the mean softmax cross-entropy over the rows of `data`.
+    #[must_use]
+    pub fn loss<'t>(&self, parameters: Var<'t>, data: &[Var<'t>]) -> Var<'t> {
+        let outputs = self.network.forward(parameters, data[0]);
+        Loss::SoftmaxCrossEntropy.record(outputs, data[1])
+    }
+
+    /// The loss over the batch, in shards over threads; new on every call.
+    ///
+    /// # Errors
+    /// What recording reports.
+    pub fn objective(&self) -> Result<FiniteSum<T>, Error> {
+        FiniteSum::new(
+            self.n(),
+            self.data.clone(),
+            Sharding::default(),
+            |x, data| self.loss(x, data),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_cases_belong_together() {
+        let case = Case {
+            sizes: vec![64, 20, 15, 10],
+            batch: 256,
+        };
+        assert_eq!(case.name(), "64-20-15-10/b256");
+        assert_eq!(Case::from_name(&case.name()), Some(case));
+        for name in ["", "64-10", "64-/b2", "a-b/b2", "64-10/bx"] {
+            assert_eq!(Case::from_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn wide_inputs_repeat_the_pixels_and_long_batches_the_rows() {
+        let case = Case::from_name("130-10/b1800").unwrap();
+        let problem = Problem::<f64>::new(&case).unwrap();
+        let (inputs, targets) = (&problem.data[0], &problem.data[1]);
+        assert_eq!(
+            (inputs.shape(), targets.shape()),
+            (&[1800, 130][..], &[1800, 10][..])
+        );
+        for column in 0..130 {
+            assert_eq!(
+                inputs[[5, column]].to_bits(),
+                inputs[[5, column % 64]].to_bits()
+            );
+            assert_eq!(
+                inputs[[1797, column]].to_bits(),
+                inputs[[0, column]].to_bits()
+            );
+        }
+        assert!(inputs.iter().all(|pixel| (0.0..=1.0).contains(pixel)));
+        assert!(
+            targets
+                .rows()
+                .into_iter()
+                .all(|row| (row.sum() - 1.0).abs() < 1e-15)
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! What every primitive computes, in plain Rust, one element at a time.
+
+use super::case::{Tensor, indices};
+use crate::ops::Attr;
+
+/// The result of a primitive.
+pub(super) fn evaluate(name: &str, attr: &Attr, operands: &[Tensor]) -> Result<Tensor, String> {
+    if let Some(f) = elementwise(name) {
+        let c = attr.as_float();
+        let second = operands.last().ok_or("no operand")?;
+        return Ok(Tensor::from_fn(&operands[0].dims, |at| {
+            f(c, operands[0].get(at), second.get(at))
+        }));
+    }
+    let (x, ints) = (&operands[0], attr.as_ints());
+    Ok(match name {
+        "reshape" => Tensor {
+            dims: ints.to_vec(),
+            values: x.values.clone(),
+        },
+        "permute" => permute(x, ints),
+        "slice" => slice(x, ints[0], ints[1], ints[2]),
+        "broadcast" => broadcast(x, ints),
+        "place" => place(ints, operands),
+        "stop_gradient" => x.clone(),
+        "sum" => reduce(x, ints, |terms| terms.iter().sum()),
+        "max" => reduce(x, ints, |terms| {
+            terms.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+        }),
+        "logsumexp" => reduce(x, ints, |terms| {
+            terms.iter().map(|x| x.exp()).sum::<f64>().ln()
+        }),
+        "matmul" => matmul(x, &operands[1]),
+        _ => return Err("no reference: state in `reference` what it computes".into()),
+    })
+}
+
+/// Whether derivatives are stopped by intent, although the value varies.
+pub(super) fn stops_derivatives(name: &str) -> bool {
+    name == "stop_gradient"
+}
+
+fn elementwise(name: &str) -> Option<fn(f64, f64, f64) -> f64> {
+    Some(match name {
+        "add" => |_, x, y| x + y,
+        "sub" => |_, x, y| x - y,
+        "mul" => |_, x, y| x * y,
+        "div" => |_, x, y| x / y,
+        "scale" => |c, x, _| c * x,
+        "offset" => |c, x, _| x + c,
+        "recip" => |_, x, _| 1.0 / x,
+        "square" => |_, x, _| x * x,
+        "sqrt" => |_, x, _| x.sqrt(),
+        "powf" => |c, x, _| x.powf(c),
+        "exp" => |_, x, _| x.exp(),
+        "ln" => |_, x, _| x.ln(),
+        "exp_m1" => |_, x, _| x.exp_m1(),
+        "ln_1p" => |_, x, _| x.ln_1p(),
+        "sin" => |_, x, _| x.sin(),
+        "cos" => |_, x, _| x.cos(),
+        "tanh" => |_, x, _| x.tanh(),
+        "sigmoid" => |_, x, _| 1.0 / (1.0 + (-x).exp()),
+        "softplus" => |_, x, _| x.exp().ln_1p(),
+        "relu" => |_, x, _| x.max(0.0),
+        "abs" => |_, x, _| x.abs(),
+        "step" => |_, x, _| f64::from(u8::from(x > 0.0)),
+        "sign" => |_, x, _| f64::from(i8::from(x > 0.0) - i8::from(x < 0.0)),
+        "equals" => |_, x, y| f64::from(u8::from((x - y).abs() == 0.0)),
+        _ => return None,
+    })
+}
+
+/// Axis k of the result is axis `axes[k]` of the operand.
+pub(super) fn permute(x: &Tensor, axes: &[usize]) -> Tensor {
+    let dims: Vec<_> = axes.iter().map(|&axis| x.dims[axis]).collect();
+    Tensor::from_fn(&dims, |at| {
+        let mut from = vec![0; at.len()];
+        for (&axis, &index) in axes.iter().zip(at) {
+            from[axis] = index;
+        }
+        x.get(&from)
+    })
+}
+
+/// Elements `start..start + len` of one axis.
+pub(super) fn slice(x: &Tensor, axis: usize, start: usize, len: usize) -> Tensor {
+    let mut dims = x.dims.clone();
+    dims[axis] = len;
+    Tensor::from_fn(&dims, |at| {
+        let mut from = at.to_vec();
+        from[axis] += start;
+        x.get(&from)
+    })
+}
+
+/// Matches axes from the last and repeats those of size 1.
+pub(super) fn broadcast(x: &Tensor, dims: &[usize]) -> Tensor {
+    let missing = dims.len() - x.dims.len();
+    Tensor::from_fn(dims, |at| {
+        let axes = at[missing..].iter().zip(&x.dims);
+        let from: Vec<_> = axes
+            .map(|(&at, &size)| if size == 1 { 0 } else { at })
+            .collect();
+        x.get(&from)
+    })
+}
+
+fn place(ints: &[usize], operands: &[Tensor]) -> Tensor {
+    let (axis, size) = (ints[0], ints[1]);
+    let mut dims = operands[0].dims.clone();
+    dims[axis] = size;
+    let mut result = Tensor::from_fn(&dims, |_| 0.0);
+    for (flat, index) in indices(&dims).iter().enumerate() {
+        for (operand, &offset) in operands.iter().zip(&ints[2..]) {
+            if (offset..offset + operand.dims[axis]).contains(&index[axis]) {
+                let mut from = index.clone();
+                from[axis] -= offset;
+                result.values[flat] = operand.get(&from);
+            }
+        }
+    }
+    result
+}
+
+fn reduce(x: &Tensor, axes: &[usize], combine: impl Fn(&[f64]) -> f64) -> Tensor {
+    let kept = |index: &[usize]| -> Vec<usize> {
+        let axis = index.iter().enumerate();
+        axis.filter(|(axis, _)| !axes.contains(axis))
+            .map(|(_, &at)| at)
+            .collect()
+    };
+    let all = indices(&x.dims);
+    Tensor::from_fn(&kept(&x.dims), |at| {
+        let terms: Vec<_> = all
+            .iter()
+            .filter(|index| kept(index) == at)
+            .map(|index| x.get(index))
+            .collect();
+        combine(&terms)
+    })
+}
+
+fn matmul(a: &Tensor, b: &Tensor) -> Tensor {
+    let rank = a.dims.len();
+    let (inner, n) = (a.dims[rank - 1], b.dims[rank - 1]);
+    let mut dims = a.dims.clone();
+    dims[rank - 1] = n;
+    Tensor::from_fn(&dims, |at| {
+        let (stack, row, column) = (&at[..rank - 2], at[rank - 2], at[rank - 1]);
+        (0..inner)
+            .map(|k| a.get(&[stack, &[row, k]].concat()) * b.get(&[stack, &[k, column]].concat()))
+            .sum()
+    })
+}
