@@ -60,10 +60,36 @@ pub struct Problem<T> {
     pub v: Array1<T>,
 }
 
+/// What can be wrong with the parts of a problem.
+#[derive(Debug, thiserror::Error)]
+pub enum ProblemError {
+    /// The layer sizes.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// An array of another length than the layer sizes ask for.
+    #[error("{what} has {found} numbers instead of {expected}")]
+    Length {
+        /// Which array.
+        what: &'static str,
+        /// Numbers that there should be.
+        expected: usize,
+        /// Numbers that there are.
+        found: usize,
+    },
+}
+
+/// The vector that is multiplied everywhere: cos(1.7 i + 0.3), whose entries have all signs and sizes.
+#[must_use]
+pub fn vector<T: Real>(n: usize) -> Array1<T> {
+    (0..n)
+        .map(|i| T::of((1.7 * i as f64 + 0.3).cos()))
+        .collect()
+}
+
 impl<T: Real> Problem<T> {
     /// The first `batch` digits, from the start again if there are fewer, with pixels in [0, 1];
     /// where the network has another number of inputs, column j is pixel j mod 64. Targets are the
-    /// labels as unit rows. The vector is cos(1.7 i + 0.3).
+    /// labels as unit rows. The vector is [`vector`].
     ///
     /// # Errors
     /// [`NetworkError`] for sizes that make no network.
@@ -80,12 +106,55 @@ impl<T: Real> Problem<T> {
             T::of(f64::from(labels[row % rows] % n_outputs == output))
         });
         let x = network.init(SEED);
-        let v = (0..x.len()).map(|i| T::of((1.7 * i as f64 + 0.3).cos()));
         Ok(Self {
-            v: v.collect(),
+            v: vector(x.len()),
             data: vec![inputs.into_dyn(), targets.into_dyn()],
             network,
             x,
+        })
+    }
+
+    /// The same with inputs, targets (both row by row), point and vector from elsewhere.
+    ///
+    /// # Errors
+    /// [`ProblemError`] for sizes that make no network and arrays that do not fit it.
+    pub fn from_parts(
+        sizes: &[usize],
+        [inputs, targets]: [Vec<T>; 2],
+        [x, v]: [Vec<T>; 2],
+    ) -> Result<Self, ProblemError> {
+        let network = Mlp::new(sizes, Activation::Tanh)?;
+        let (n_inputs, n_outputs) = (sizes[0], sizes[sizes.len() - 1]);
+        let rows = inputs.len() / n_inputs;
+        let n = network.n_parameters();
+        for (what, values, expected) in [("x", &x, n), ("v", &v, n)] {
+            if values.len() != expected {
+                return Err(ProblemError::Length {
+                    what,
+                    expected,
+                    found: values.len(),
+                });
+            }
+        }
+        let array = |what, values: Vec<T>, columns| {
+            let (expected, found) = (rows * columns, values.len());
+            let array = Array2::from_shape_vec((rows, columns), values);
+            array
+                .map(Array2::into_dyn)
+                .map_err(|_| ProblemError::Length {
+                    what,
+                    expected,
+                    found,
+                })
+        };
+        Ok(Self {
+            data: vec![
+                array("inputs", inputs, n_inputs)?,
+                array("targets", targets, n_outputs)?,
+            ],
+            network,
+            x: x.into(),
+            v: v.into(),
         })
     }
 
@@ -137,6 +206,20 @@ mod tests {
         for name in ["", "64-10", "64-/b2", "a-b/b2", "64-10/bx"] {
             assert_eq!(Case::from_name(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn parts_make_the_same_problem_and_wrong_lengths_are_named() {
+        let case = Case::from_name("3-2-2/b5").unwrap();
+        let problem = Problem::<f64>::new(&case).unwrap();
+        let data = || [0, 1].map(|at| problem.data[at].iter().copied().collect::<Vec<_>>());
+        let points = || [problem.x.to_vec(), problem.v.to_vec()];
+        let same = Problem::from_parts(&case.sizes, data(), points()).unwrap();
+        assert_eq!(same.data, problem.data);
+        let [inputs, mut targets] = data();
+        targets.pop();
+        let error = Problem::from_parts(&case.sizes, [inputs, targets], points()).unwrap_err();
+        assert!(error.to_string().contains("targets"), "{error}");
     }
 
     #[test]

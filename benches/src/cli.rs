@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::Parser;
 
+use crate::peers::engine::ENGINES;
+
 /// Measures full Hessians against Hessian-vector products, in time and memory.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bench", version)]
@@ -24,6 +26,49 @@ pub struct Args {
     /// Where the report and the charts go.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub out: PathBuf,
+    /// Measure other engines beside this one instead: JAX, PyTorch, CasADi, scipy, Rust crates.
+    #[arg(long)]
+    pub peers: bool,
+    /// With --peers, only these engines, such as `ad-core,jax`.
+    #[arg(long, value_name = "LIST", requires = "peers")]
+    pub engines: Option<EngineList>,
+    /// List the kernel calls of operations on networks with their times instead; --filter chooses
+    /// them, such as "64-20-15-10/b256 hvp_linearized f64".
+    #[arg(long, conflicts_with = "peers")]
+    pub profile: bool,
+    /// Answer a request of such a comparison: what each engine's process does.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub request: Option<PathBuf>,
+}
+
+/// Names of engines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineList(Vec<String>);
+
+impl EngineList {
+    /// Whether an engine is named.
+    #[must_use]
+    pub fn holds(&self, engine: &str) -> bool {
+        self.0.iter().any(|name| name == engine)
+    }
+}
+
+impl FromStr for EngineList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known: Vec<_> = ENGINES.iter().map(|engine| engine.name).collect();
+        let name = |word: &str| {
+            if known.contains(&word) {
+                Ok(word.to_string())
+            } else {
+                let known = known.join(", ");
+                Err(format!("`{word}` is no engine; there are {known}"))
+            }
+        };
+        let names = text.split(',').map(|word| name(word.trim()));
+        names.collect::<Result<_, _>>().map(Self)
+    }
 }
 
 /// Words that a measurement's name must hold.
@@ -142,6 +187,8 @@ mod tests {
             (&["--budget", "1XB"], "`1XB`"),
             (&["--budget", "-1"], "-1"),
             (&["file"], "file"),
+            (&["--peers", "--engines", "jacks"], "`jacks` is no engine"),
+            (&["--engines", "jax"], "--peers"),
         ] {
             let error = Args::try_parse_from(["bench"].iter().chain(words)).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -1,6 +1,6 @@
 //! What can go wrong in a run of the benchmark.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Why a run ended early.
@@ -17,6 +17,17 @@ pub enum BenchError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Engines do not agree on results.
+    #[error("results disagree:\n{0}")]
+    Disagreement(String),
     /// A computation failed.
     #[error("{measuring}: {message}")]
     Failed {
@@ -44,6 +55,15 @@ pub enum BenchError {
 }
 
 impl BenchError {
+    /// A file that could not be read.
+    #[must_use]
+    pub fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::Read {
+            path: path.into(),
+            source,
+        }
+    }
+
     /// A failed computation.
     pub fn failed(measuring: &impl ToString, error: &impl ToString) -> Self {
         Self::Failed {

@@ -13,6 +13,9 @@ pub struct Facts {
     pub samples: Vec<Sampling>,
     /// Newton steps by two methods.
     pub newton: Vec<NewtonAgreement>,
+    /// How costs grow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub growth: Vec<Growth>,
     /// Dense matrices that were refused.
     pub refused: Vec<Refusal>,
     /// What the run shows, in words.
@@ -95,6 +98,23 @@ pub struct NewtonAgreement {
     /// ‖p − q‖/‖q‖ with p by conjugate gradients and q by Cholesky.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative_difference: Option<f64>,
+}
+
+/// How the cost of an operation grows: seconds ∝ variableᵉˣᵖᵒⁿᵉⁿᵗ.
+#[derive(Clone, Debug, Serialize)]
+pub struct Growth {
+    /// What grows: `batch`, `width` or `tangents`.
+    pub variable: String,
+    /// The operation; a block has as many vectors as there are tangents.
+    pub op: String,
+    /// The number of threads.
+    pub threads: usize,
+    /// The network.
+    pub network: String,
+    /// The slope of the line through the logarithms, by least squares.
+    pub exponent: f64,
+    /// Values of the variable with the seconds of the fastest call.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// A dense matrix that was refused, or would be.

@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask bench` runs them. A [`suite`](suites) says what it can measure and measures it; a
 //! [`Record`](record::Record) is one result of any engine; [`output`] turns records into tables,
-//! charts and files. To add a suite, write it and add a row to [`suites::SUITES`].
+//! charts and files; [`peers`] measures other engines beside this one. To add a suite, write it and add a row to [`suites::SUITES`].
 
 pub mod case;
 pub mod cli;
@@ -10,6 +10,8 @@ pub mod error;
 pub mod facts;
 pub mod heap;
 pub mod output;
+pub mod peers;
+pub mod profile;
 pub mod progress;
 pub mod record;
 pub mod session;

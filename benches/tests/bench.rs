@@ -129,3 +129,34 @@ fn a_run_writes_records_facts_and_charts_and_prints_tables() {
         assert!(printed.contains(part), "{printed}");
     }
 }
+
+#[test]
+fn a_comparison_without_other_engines_needs_none_and_says_who_is_absent() {
+    let out = folder("peers");
+    let arguments = [
+        "--peers",
+        "--quick",
+        "--threads=1",
+        "--filter=2-16-1 hvp f64",
+    ];
+    let output = bench(
+        &[&arguments[..], &["--engines=ad-core,products"]].concat(),
+        &out,
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(out.join(name)).unwrap()).unwrap()
+    };
+    let records = read("peers.json");
+    let records = records.as_array().unwrap();
+    let ours = |record: &&serde_json::Value| record["engine"] == "ad-core" && record["op"] == "hvp";
+    let hvp = records.iter().find(ours).unwrap();
+    assert!(hvp["seconds_min"].as_f64().unwrap() > 0.0);
+    assert!(hvp["floor_ratio"].as_f64().unwrap() > 0.0);
+    let facts = read("peers-facts.json");
+    assert_eq!(facts["disagreements"], serde_json::json!([]));
+    // Three operations have `hvp` in their names.
+    assert_eq!(facts["comparisons"].as_array().unwrap().len(), 3);
+    let markdown = std::fs::read_to_string(out.join("peers.md")).unwrap();
+    assert!(markdown.contains("| 2-16-1/b1 | hvp |"), "{markdown}");
+}

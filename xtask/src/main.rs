@@ -41,6 +41,17 @@ struct BenchArgs {
     /// Where the report and the charts go [default: target/bench]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Measure other engines beside this project instead: JAX, PyTorch, CasADi, scipy, Rust crates.
+    /// The first time makes a virtual environment of several gigabytes under `target/`.
+    #[arg(long)]
+    peers: bool,
+    /// With --peers, only these engines, such as `ad-core,jax`.
+    #[arg(long, value_name = "LIST")]
+    engines: Option<OsString>,
+    /// List the kernel calls of operations on networks with their times instead; --filter chooses
+    /// them, such as "64-20-15-10/b256 hvp_linearized f64".
+    #[arg(long, conflicts_with = "peers")]
+    profile: bool,
 }
 
 impl BenchArgs {
@@ -50,12 +61,19 @@ impl BenchArgs {
         if self.quick {
             forwarded.push("--quick".into());
         }
+        if self.peers {
+            forwarded.push("--peers".into());
+        }
+        if self.profile {
+            forwarded.push("--profile".into());
+        }
         let out = self.out.clone().map(PathBuf::into_os_string);
         let options = [
             ("--filter", &self.filter),
             ("--threads", &self.threads),
             ("--budget", &self.budget),
             ("--out", &out),
+            ("--engines", &self.engines),
         ];
         for (flag, value) in options {
             if let Some(value) = value {
@@ -138,15 +156,24 @@ mod tests {
             "2GiB",
             "--out",
             "x",
+            "--peers",
+            "--engines=jax",
         ]);
         let expected = [
             "--quick",
+            "--peers",
             "--filter=64-1-10 f64",
             "--threads=1,all",
             "--budget=2GiB",
             "--out=x",
+            "--engines=jax",
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_profile_is_asked_for_by_its_flag() {
+        assert_eq!(forwarded(&["--profile"]), ["--profile"]);
     }
 
     #[test]

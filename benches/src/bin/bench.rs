@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use benches::cli::Args;
 use benches::error::BenchError;
 use benches::heap::CountingAllocator;
-use benches::{output, session};
+use benches::{output, peers, profile, session};
 use clap::Parser;
 
 #[global_allocator]
@@ -26,8 +26,17 @@ fn main() -> ExitCode {
 
 /// Measures, writes the files and returns what is to be printed.
 fn run(args: &Args) -> Result<String, BenchError> {
+    if let Some(request) = &args.request {
+        return peers::answer(request, &HEAP);
+    }
+    if args.profile {
+        return profile::run(args);
+    }
     // A folder that cannot be written to should not be found out after the measurements.
     output::check_writable(&args.out)?;
+    if args.peers {
+        return peers::run(args);
+    }
     let mut session = session::run(args, &HEAP)?;
     output::finish(&mut session, &args.out)
 }

@@ -25,7 +25,7 @@ pub fn check_writable(folder: &Path) -> Result<(), BenchError> {
 }
 
 /// Writes a value as JSON.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), BenchError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), BenchError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| BenchError::Write {
         path: path.into(),
         source: error.into(),
@@ -34,7 +34,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Benc
 }
 
 /// Writes a file beside its place and moves it there, so that a reader finds the old or the new one.
-pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), BenchError> {
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), BenchError> {
     let temporary = temporary(path);
     let written = fs::write(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {

@@ -12,8 +12,10 @@ use crate::error::BenchError;
 use crate::session::Session;
 
 pub use file::check_writable;
+pub(crate) use file::{write, write_json};
 pub use statements::statements;
 pub use table::{Align, Table};
+pub(crate) use tables::threads_text;
 
 /// Writes `report.json`, `facts.json` and the charts to a folder; returns the text for the
 /// terminal.

@@ -1,7 +1,7 @@
 //! What a run shows, in a sentence each.
 
 use super::tables::{most_threads, threads_text};
-use crate::facts::Facts;
+use crate::facts::{Facts, Growth};
 use crate::record::{Record, Report};
 use crate::suites::hvp::Op;
 use crate::units;
@@ -16,6 +16,7 @@ pub fn statements(report: &Report, facts: &Facts) -> Vec<String> {
     sentences.extend(hessian(report));
     sentences.extend(newton(report, facts));
     sentences.extend(gradients(report));
+    sentences.extend(growth(facts));
     sentences.extend(refused(facts));
     sentences
 }
@@ -86,6 +87,34 @@ fn gradients(report: &Report) -> Vec<String> {
         .filter(|setting| setting.0 == "f64")
         .filter_map(sentence)
         .collect()
+}
+
+fn growth(facts: &Facts) -> Option<String> {
+    let threads = facts.growth.first()?.threads;
+    let terms = facts.growth.iter().map(|growth| {
+        let Growth {
+            variable,
+            op,
+            exponent,
+            ..
+        } = growth;
+        format!("{variable}^{exponent:.2} for {}", op_in_words(op))
+    });
+    let terms: Vec<_> = terms.collect();
+    let terms = terms.join(", ");
+    Some(format!(
+        "f64, {}: cost grows as {terms}.",
+        threads_text(threads)
+    ))
+}
+
+fn op_in_words(op: &str) -> &str {
+    match Op::from_name(op) {
+        Some(Op::ValueAndGrad) => "a gradient",
+        Some(Op::HvpLinearized) => "a linearized Hessian-vector product",
+        Some(Op::HvpBlock16) => "a block of products",
+        _ => op,
+    }
 }
 
 fn refused(facts: &Facts) -> Option<String> {
@@ -159,7 +188,16 @@ mod tests {
             budget_bytes: 1.0,
             message: None,
         };
+        let growth = Growth {
+            variable: "batch".into(),
+            op: Op::ValueAndGrad.name().into(),
+            threads: 2,
+            network: "64-64-32-10".into(),
+            exponent: 0.973,
+            points: vec![(1.0, 1.0)],
+        };
         let facts = Facts {
+            growth: vec![growth],
             newton: vec![step],
             refused: vec![refusal],
             ..Facts::default()
@@ -169,6 +207,7 @@ mod tests {
             "64-20-15-10/b256 (n = 1,775), f64, 2 threads: the full Hessian takes 1000 times the time and 500 times the memory",
             "takes 15.0 times the time and 4.00 times the memory of one by conjugate gradients on 17 products; the two steps differ by 3.0e-9",
             "costs 1.25 gradients, a Gauss–Newton product 0.75",
+            "f64, 2 threads: cost grows as batch^0.97 for a gradient.",
             "1.75e11 parameters would take 245 ZB",
         ] {
             assert!(found.contains(part), "{found}");

@@ -43,6 +43,33 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// The table as Markdown, without its title.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
+        let rules = self.align.iter().map(|align| match align {
+            Align::Left => "---",
+            Align::Right => "---:",
+        });
+        let mut text = line(self.head.iter().map(String::as_str).collect());
+        text += &line(rules.collect());
+        for row in &self.rows {
+            let cells = 0..self.head.len();
+            text += &line(
+                cells
+                    .map(|at| row.get(at).map_or("", String::as_str))
+                    .collect(),
+            );
+        }
+        text
+    }
+
+    /// The title.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
     fn widths(&self) -> Vec<usize> {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
@@ -101,5 +128,13 @@ c
 
 ";
         assert_eq!(table.to_string(), expected);
+        let expected = "\
+| case | hvp |
+| --- | ---: |
+| 64-1-10 | 7.00 µs |
+| b | 12.5 ms |
+| c |  |
+";
+        assert_eq!(table.markdown(), expected);
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn most_threads(report: &Report) -> Option<usize> {
 }
 
 /// `1 thread`, `2 threads`
-pub(super) fn threads_text(threads: usize) -> String {
+pub(crate) fn threads_text(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 

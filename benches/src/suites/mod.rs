@@ -1,5 +1,6 @@
 //! What can be measured.
 
+pub mod growth;
 pub mod hvp;
 
 use crate::error::BenchError;
@@ -20,4 +21,4 @@ pub struct Suite {
 }
 
 /// All suites, in the order in which they run.
-pub const SUITES: &[Suite] = &[hvp::SUITE];
+pub const SUITES: &[Suite] = &[hvp::SUITE, growth::SUITE];

@@ -34,8 +34,9 @@ mod transform;
 pub use check::{CheckError, Finding, Report, check_gradient, check_hvp};
 pub use error::Error;
 pub use function::{
-    Cost, Function, HessianOptions, InstructionProfile, Linearization, Point, Product, Program,
-    Residuals,
+    Cost, Function, HessianOptions, HessianStrip, HessianWork, InstructionProfile, Linearization,
+    Point, Product, Program, Residuals, mirror_hessian,
 };
+pub use kernels::all_finite;
 pub use real::Real;
 pub use record::{Scalar, Var, concatenate, stack};

@@ -1,7 +1,7 @@
 //! Where recorded functions meet solvers: the only module here that knows of automatic
 //! differentiation.
 
-use ad_core::{Error, Function, Linearization, Point, Product, Real, Residuals};
+use ad_core::{Error, Function, HessianOptions, Linearization, Point, Product, Real, Residuals};
 use ndarray::{ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2};
 use smallvec::SmallVec;
 
@@ -184,6 +184,18 @@ impl<T: Real> SecondOrder<T> for FunctionObjective<'_, T> {
         });
         if applied.is_err() {
             out.fill(T::nan());
+        }
+    }
+
+    fn hessian_into(&self, mut out: ArrayViewMut2<'_, T>) {
+        let options = HessianOptions {
+            memory_budget: u128::MAX,
+        };
+        match self.at(&self.parameters, |point| {
+            self.function.hessian_with(point, &options)
+        }) {
+            Ok(hessian) => out.assign(&hessian),
+            Err(_) => out.fill(T::nan()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What Newton methods ask of a function.
 
 use ad_core::Real;
-use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Zip};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Zip, s};
 use serde::{Deserialize, Serialize};
 
 use crate::{LinearOperator, SolverError};
@@ -19,6 +19,9 @@ pub trait Objective<T: Real> {
     /// `f(x)`, and writes `∇f(x)` to `grad`.
     fn value_and_grad(&mut self, x: ArrayView1<'_, T>, grad: ArrayViewMut1<'_, T>) -> T;
 }
+
+/// Unit vectors that a dense Hessian is made from at a time.
+const UNITS: usize = 16;
 
 /// An objective that multiplies by its Hessian `H = ∇²f` at a chosen point.
 ///
@@ -67,6 +70,26 @@ pub trait SecondOrder<T: Real>: Objective<T> {
         Zip::from(v.rows())
             .and(out.rows_mut())
             .for_each(|v, out| self.hvp_into(v, out));
+    }
+
+    /// Writes `H` itself, `n×n`: small problems only.
+    ///
+    /// The default multiplies blocks of unit vectors, `n` products in all.
+    fn hessian_into(&self, mut out: ArrayViewMut2<'_, T>) {
+        let n = self.dim();
+        let count = UNITS.min(n);
+        let mut units = Array2::zeros((count, n));
+        for start in (0..n).step_by(UNITS) {
+            let rows = count.min(n - start);
+            for row in 0..rows {
+                units[[row, start + row]] = T::one();
+            }
+            let products = out.slice_mut(s![start..start + rows, ..]);
+            self.hvp_block_into(units.slice(s![..rows, ..]), products);
+            for row in 0..rows {
+                units[[row, start + row]] = T::zero();
+            }
+        }
     }
 
     /// Whether [`ggnvp_into`](Self::ggnvp_into) is offered.
@@ -184,10 +207,7 @@ impl<T: Real> Quadratic<T> {
     ///
     /// # Errors
     /// [`SolverError::NotSquare`] or [`SolverError::DimensionMismatch`].
-    pub fn new(
-        hessian: ndarray::Array2<T>,
-        linear: ndarray::Array1<T>,
-    ) -> Result<Self, SolverError> {
+    pub fn new(hessian: Array2<T>, linear: ndarray::Array1<T>) -> Result<Self, SolverError> {
         let hessian = crate::operator::DenseOperator::new(hessian)?;
         crate::error::check_len("linear", linear.len(), hessian.matrix().nrows())?;
         Ok(Self {
@@ -233,5 +253,9 @@ impl<T: Real> SecondOrder<T> for Quadratic<T> {
 
     fn hvp_block_into(&self, v: ArrayView2<'_, T>, out: ArrayViewMut2<'_, T>) {
         self.hessian.apply_block_into(v, out);
+    }
+
+    fn hessian_into(&self, mut out: ArrayViewMut2<'_, T>) {
+        out.assign(&self.hessian.matrix());
     }
 }

@@ -8,6 +8,7 @@
 //! All functions panic if their arguments differ in length.
 
 use ad_core::Real;
+pub use ad_core::all_finite;
 
 /// Interleaved accumulators: two AVX-512 registers of `f64`.
 const LANES: usize = 16;
@@ -141,11 +142,6 @@ pub fn power_of_two_below<T: Real>(x: T) -> T {
     // `digits` bits; the leading bit stands for 2^(exponent + digits − 1).
     let digits = -T::epsilon().log2().round().as_f64() as i32 + 1;
     T::of(2.0).powi(i32::from(exponent) + digits - 1)
-}
-
-/// Whether every entry is finite.
-pub fn all_finite<T: Real>(x: &[T]) -> bool {
-    x.iter().all(|v| v.is_finite())
 }
 
 #[cfg(test)]

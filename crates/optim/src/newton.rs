@@ -4,7 +4,7 @@ use ad_core::Real;
 use hvp_solvers::dense::{DenseReal, cholesky};
 use hvp_solvers::vector::{all_finite, dot, norm2};
 use hvp_solvers::{Quantity, SecondOrder};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::bits;
@@ -27,9 +27,8 @@ use crate::settings::{positive, require};
 /// in a row. It falls tenfold after ρ > ¾ and doubles after an accepted ρ < ¼; below
 /// eps it is 0 again, and a convex quadratic takes one step.
 ///
-/// Cost of an iteration: n Hessian products in blocks, n³/3 multiplications a
-/// factorisation, one value a trial and one gradient. Memory: (2 + `block`/n)·n² + O(n)
-/// numbers, refused with [`MinimizeError::OverBudget`] before anything is computed if
+/// Cost of an iteration: a dense Hessian (at most n products), n³/3 multiplications a
+/// factorisation, one value a trial and one gradient. Memory: 2n² + O(n) numbers, refused with [`MinimizeError::OverBudget`] before anything is computed if
 /// it exceeds `max_bytes`.
 ///
 /// Ends with [`StopReason::Stalled`] if ‖p‖ ≤ eps·‖x‖ without a lower value, and
@@ -59,8 +58,6 @@ use crate::settings::{positive, require};
 pub struct Newton {
     /// Memory allowed for the dense matrices. Default 2 GiB: 11,000 parameters in `f64`.
     pub max_bytes: u64,
-    /// Hessian products computed at a time, at least 1. Default 32.
-    pub block: usize,
     /// Trial steps in one iteration before it counts as stalled. Default 60.
     pub max_trials: u32,
     /// The first λ > 0. Default 1e-3.
@@ -83,7 +80,6 @@ impl Default for Newton {
     fn default() -> Self {
         Newton {
             max_bytes: 2 << 30,
-            block: 32,
             max_trials: 60,
             first_shift: 1e-3,
             scaling: Scaling::Identity,
@@ -92,11 +88,9 @@ impl Default for Newton {
 }
 
 impl Newton {
-    /// Bytes of the dense matrices for `dim` parameters: the Hessian, its factor and
-    /// one block of tangents.
+    /// Bytes of the dense matrices for `dim` parameters: the Hessian and its factor.
     pub fn bytes_needed<T: Real>(&self, dim: usize) -> u128 {
-        let (dim, block) = (dim as u128, self.block.min(dim) as u128);
-        (2 * dim * dim + block * dim) * size_of::<T>() as u128
+        2 * (dim as u128).pow(2) * size_of::<T>() as u128
     }
 }
 
@@ -123,7 +117,6 @@ impl<T: Real> NewtonState<T> {
 struct Work<T> {
     hessian: Array2<T>,
     shifted: Array2<T>,
-    tangents: Array2<T>,
     diagonal: Array1<T>,
     step: Array1<T>,
     x: Array1<T>,
@@ -131,11 +124,10 @@ struct Work<T> {
 }
 
 impl<T: Real> Work<T> {
-    fn resize(&mut self, dim: usize, block: usize) {
-        if self.step.len() != dim || self.tangents.nrows() != block {
+    fn resize(&mut self, dim: usize) {
+        if self.step.len() != dim {
             self.hessian = Array2::zeros((dim, dim));
             self.shifted = Array2::zeros((dim, dim));
-            self.tangents = Array2::zeros((block, dim));
             self.diagonal = Array1::zeros(dim);
             self.step = Array1::zeros(dim);
             self.x = Array1::zeros(dim);
@@ -148,7 +140,6 @@ impl<T: DenseReal, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
     type State = NewtonState<T>;
 
     fn check(&self, dim: usize) -> Result<(), MinimizeError> {
-        require("block", self.block as f64, self.block > 0, "at least 1")?;
         require(
             "max_trials",
             self.max_trials.into(),
@@ -207,9 +198,9 @@ impl Newton {
         solve: Solve<T>,
     ) -> Option<StopReason> {
         let dim = state.iterate.x.len();
-        state.work.resize(dim, self.block.min(dim));
+        state.work.resize(dim);
         state.iterate.stats.n_iters += 1;
-        state.work.set_hessian(objective);
+        objective.hessian_into(state.work.hessian.view_mut());
         state.iterate.stats.n_products += dim as u64;
         if !state.work.hessian.iter().all(|h| h.is_finite()) {
             return Some(StopReason::NonFinite {
@@ -253,20 +244,6 @@ enum Verdict<T> {
 }
 
 impl<T: Real> Work<T> {
-    /// H, from products with blocks of unit vectors.
-    fn set_hessian<F: SecondOrder<T> + ?Sized>(&mut self, objective: &F) {
-        let (dim, block) = (self.step.len(), self.tangents.nrows());
-        for begin in (0..dim).step_by(block.max(1)) {
-            let end = (begin + block).min(dim);
-            let mut tangents = self.tangents.slice_mut(s![..end - begin, ..]);
-            tangents.fill(T::zero());
-            for (row, column) in (begin..end).enumerate() {
-                tangents[[row, column]] = T::one();
-            }
-            objective.hvp_block_into(tangents.view(), self.hessian.slice_mut(s![begin..end, ..]));
-        }
-    }
-
     /// D, positive in every entry.
     fn set_diagonal(&mut self, scaling: Scaling) {
         if scaling == Scaling::Identity {

@@ -38,7 +38,7 @@ fn sum(sharding: Sharding) -> FiniteSum<f64> {
 
 fn small() -> Sharding {
     Sharding {
-        shard_rows: 50,
+        shard_rows: Some(50),
         partial_sums: 3,
         ..Sharding::default()
     }
@@ -61,6 +61,9 @@ fn all(f: &mut FiniteSum<f64>, x: ArrayView1<'_, f64>, v: ArrayView1<'_, f64>) -
     let mut block = Array2::zeros((2, n));
     f.hvp_block_into(stack.view(), block.view_mut());
     out.extend(&block);
+    let mut hessian = Array2::zeros((n, n));
+    f.hessian_into(hessian.view_mut());
+    out.extend(&hessian);
     out
 }
 
@@ -80,11 +83,13 @@ fn shards_add_up_to_the_function_of_all_cases() {
     for part in [at.gradient(), hv.view(), gv.view(), hv.view(), hx.view()] {
         expected.extend(part);
     }
+    let n = net.n_parameters();
+    expected.extend(&at.hvp_block(Array2::eye(n).view()).unwrap());
     for sharding in [
         Sharding::default(),
         small(),
         Sharding {
-            shard_rows: 1000,
+            shard_rows: Some(1000),
             ..small()
         },
     ] {

@@ -14,6 +14,7 @@ use crate::record::{AD_CORE, Id};
 use crate::session::{Session, Settings};
 
 pub use op::{BLOCK, Op};
+pub(crate) use subject::block;
 
 /// The suite.
 pub const SUITE: Suite = Suite {

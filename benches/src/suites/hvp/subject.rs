@@ -5,7 +5,7 @@ use hvp_solvers::dense::{DenseReal, cholesky};
 use hvp_solvers::eigen::{Lanczos, Which};
 use hvp_solvers::linear::{Cg, CgOutcome};
 use hvp_solvers::{Curvature, CurvatureOperator, Objective, SecondOrder, SolverError};
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2};
 use optim::FiniteSum;
 
 use super::op::{BLOCK, Op};
@@ -23,7 +23,6 @@ pub(super) struct Subject<'p, T> {
     vectors: Array2<T>,
     products: Array2<T>,
     hessian: Array2<T>,
-    units: Array2<T>,
     /// The Newton step by Cholesky.
     pub(super) direct: Option<Array1<T>>,
     /// The Newton step by conjugate gradients.
@@ -44,7 +43,6 @@ impl<'p, T: DenseReal> Subject<'p, T> {
             vectors: Array2::zeros((0, 0)),
             products: Array2::zeros((0, 0)),
             hessian: Array2::zeros((0, 0)),
-            units: Array2::zeros((0, 0)),
             direct: None,
             iterative: None,
         })
@@ -63,9 +61,7 @@ impl<'p, T: DenseReal> Subject<'p, T> {
             self.linearize();
         }
         if op == Op::HvpBlock16 {
-            let v = &self.problem.v;
-            let turned = |(row, column): (usize, usize)| v[(column + row) % v.len()];
-            self.vectors = Array2::from_shape_fn((BLOCK, v.len()), turned);
+            self.vectors = block(&self.problem.v);
         }
         Ok(())
     }
@@ -117,25 +113,11 @@ impl<'p, T: DenseReal> Subject<'p, T> {
             .hvp_into(self.problem.v.view(), self.product.view_mut());
     }
 
-    /// Linearizes and multiplies blocks of unit vectors.
     fn fill_hessian(&mut self) {
         self.linearize();
         let n = self.problem.n();
-        let count = BLOCK.min(n);
         reserve2(&mut self.hessian, (n, n));
-        reserve2(&mut self.units, (count, n));
-        let mut start = 0;
-        while start < n {
-            // The last block reaches back over rows already done rather than being shorter.
-            start = start.min(n - count);
-            self.units.fill(T::zero());
-            for row in 0..count {
-                self.units[[row, start + row]] = T::one();
-            }
-            let rows = self.hessian.slice_mut(s![start..start + count, ..]);
-            self.objective.hvp_block_into(self.units.view(), rows);
-            start += count;
-        }
+        self.objective.hessian_into(self.hessian.view_mut());
     }
 
     fn newton_cholesky(&mut self) -> Result<Array1<T>, Failure> {
@@ -212,6 +194,13 @@ fn norm<T: DenseReal>(a: &Array1<T>) -> f64 {
         .map(|entry| entry.as_f64().powi(2))
         .sum::<f64>()
         .sqrt()
+}
+
+/// The vector turned by 0, 1, …: the block that is multiplied.
+pub(crate) fn block<T: DenseReal>(v: &Array1<T>) -> Array2<T> {
+    Array2::from_shape_fn((BLOCK, v.len()), |(row, column)| {
+        v[(column + row) % v.len()]
+    })
 }
 
 fn reserve<T: DenseReal>(array: &mut Array1<T>, len: usize) {

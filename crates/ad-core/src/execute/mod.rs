@@ -22,7 +22,7 @@ struct Bases<T>(SmallVec<[*mut T; 16]>);
 impl<T> Bases<T> {
     #[inline(always)]
     fn at(&self, loc: Loc) -> *mut T {
-        self.0[usize::from(loc.space.0)].wrapping_add(loc.offset)
+        self.0[usize::from(loc.space().0)].wrapping_add(loc.offset())
     }
 
     #[inline(always)]
@@ -30,7 +30,7 @@ impl<T> Bases<T> {
         self.at(lane.at).wrapping_add(match lane.motion {
             Motion::Stays => 0,
             Motion::Moves => start,
-            Motion::Repeats(period) => start % period,
+            Motion::Repeats(period) => start % period as usize,
         })
     }
 }
@@ -100,7 +100,9 @@ unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: &Bases<T>, scra
     // SAFETY: see `run`.
     unsafe {
         match instr {
-            Instr::Map { len, block, steps } => map(*len, *block, steps, bases),
+            Instr::Map {
+                len, block, steps, ..
+            } => map(*len, *block, steps, bases),
             Instr::MatMul { shape, a, b, c } => {
                 let scratch = std::slice::from_raw_parts_mut(scratch, plan.scratch);
                 gemm(shape, bases.at(*a), bases.at(*b), bases.at(*c), scratch);
@@ -131,19 +133,11 @@ unsafe fn map<T: Real>(len: usize, block: usize, steps: &[Step<T>], bases: &Base
                         let (a, b) = (bases.lane(*a, start), bases.lane(*b, start));
                         kernel(n, *c, bases.lane(*dst, start), a, b);
                     }
-                    Step::Gather {
-                        to,
-                        from,
-                        dims,
-                        strides,
-                        once,
-                    } => {
-                        if !once {
-                            gather(start, n, dims, strides, bases.at(*from), bases.at(*to));
-                        } else if start == 0 {
-                            gather(0, n, dims, strides, bases.at(*from), bases.at(*to));
-                        }
+                    Step::Gather(job) if start == 0 || !job.once => {
+                        let (from, to) = (bases.at(job.from), bases.at(job.to));
+                        gather(start, n, &job.dims, &job.strides, from, to);
                     }
+                    Step::Gather(_) => (),
                 }
             }
         }

@@ -1,9 +1,12 @@
 //! The dense Hessian, within a memory budget.
 
-use ndarray::{Array2, s};
+use std::ops::Range;
 
-use super::linearization::MAX_BLOCK;
-use super::{Function, Point, Product};
+use ndarray::{Array2, ArrayView1, ArrayViewMut2, s};
+
+use super::linearization::{MAX_BLOCK, with_tangent};
+use super::programs::ProductProgram;
+use super::{Function, Point, Product, Residuals};
 use crate::error::Error;
 use crate::real::Real;
 
@@ -22,17 +25,66 @@ impl Default for HessianOptions {
     }
 }
 
+/// Some consecutive rows of a dense Hessian, up to the last column of their panel: what is to the
+/// right follows by symmetry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HessianStrip {
+    panel: usize,
+    rows: Range<usize>,
+    /// The parameters that are differentiated together.
+    panel_range: Range<usize>,
+}
+
+impl HessianStrip {
+    /// The rows.
+    pub fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    /// The number of columns, from the first one on.
+    pub fn columns(&self) -> usize {
+        self.panel_range.end
+    }
+}
+
+/// Memory that [`Function::add_hessian_strip`] works in.
+#[derive(Clone, Debug, Default)]
+pub struct HessianWork<T> {
+    /// Zero between calls.
+    units: Vec<T>,
+    products: Vec<T>,
+}
+
+/// Rows and columns of a square that is copied to its mirror image at a time: both fit the first
+/// level of cache.
+const TILE: usize = 32;
+
+/// Completes a matrix by symmetry, of which `strips` have been computed.
+pub fn mirror_hessian<T: Copy>(mut hessian: ArrayViewMut2<'_, T>, strips: &[HessianStrip]) {
+    for strip in strips {
+        let (rows, columns) = (strip.rows(), strip.panel_range.start);
+        for start in (0..columns).step_by(TILE) {
+            for column in start..columns.min(start + TILE) {
+                for row in rows.clone() {
+                    hessian[[column, row]] = hessian[[row, column]];
+                }
+            }
+        }
+    }
+}
+
 impl<T: Real> Function<T> {
     /// The dense n × n Hessian at x, from products with blocks of unit vectors.
     ///
-    /// Cost: a linearization and n Hessian-vector products, 16 at a time; n² numbers. It is
-    /// symmetric up to rounding, which is left in it.
+    /// Cost: a linearization and n Hessian-vector products, 16 at a time and each only as far as
+    /// symmetry leaves something to compute (see [`Self::hessian_strips`]); n² numbers. Entries of
+    /// parameters of one piece are computed twice and symmetric up to rounding, the others exactly.
     ///
     /// # Errors
     /// [`Error::MemoryBudget`] if it would take more than 4 GiB (see [`Self::hessian_with`]), which
     /// is found before anything is computed; [`Error::NotScalar`]; shapes and non-finite inputs as
     /// everywhere.
-    pub fn hessian<'a>(&'a self, point: impl Into<Point<'a, T>>) -> Result<Array2<T>, Error> {
+    pub fn hessian<'a>(&self, point: impl Into<Point<'a, T>>) -> Result<Array2<T>, Error> {
         self.hessian_with(point, &HessianOptions::default())
     }
 
@@ -51,53 +103,146 @@ impl<T: Real> Function<T> {
     /// # Errors
     /// As [`Self::hessian`].
     pub fn hessian_with<'a>(
-        &'a self,
+        &self,
         point: impl Into<Point<'a, T>>,
         options: &HessianOptions,
     ) -> Result<Array2<T>, Error> {
         let point = point.into();
         self.inputs(&point, "a Hessian", true)?;
         let n = self.n_parameters();
-        let required = Self::dense_bytes(n);
         let budget = options.memory_budget;
-        let what = format!("a dense Hessian of {n} × {n} numbers");
-        if required > budget {
-            return Err(Error::MemoryBudget {
+        let within = |required: u128| {
+            let what = format!("a dense Hessian of {n} × {n} numbers");
+            let refused = Error::MemoryBudget {
                 what,
                 required,
                 budget,
-            });
-        }
-        let count = MAX_BLOCK.min(n);
-        let block_bytes = self
-            .linearized_programs()
-            .block_workspace_bytes(Product::Hvp, count);
-        let required = required + block_bytes as u128;
-        if required > budget {
-            return Err(Error::MemoryBudget {
-                what,
-                required,
-                budget,
-            });
-        }
-        let at = self.linearize(point)?;
+            };
+            if required > budget {
+                Err(refused)
+            } else {
+                Ok(())
+            }
+        };
+        within(Self::dense_bytes(n))?;
+        within(Self::dense_bytes(n) + self.hessian_work_bytes() as u128)?;
+        let mut residuals = Residuals::new();
+        self.linearize_hessian_into(point, &mut residuals)?;
         let mut hessian = Array2::zeros((n, n));
-        let mut units = Array2::zeros((count, n));
-        let mut start = 0;
-        while start < n {
-            // The last block reaches back over rows already done rather than being shorter.
-            start = start.min(n - count);
-            for row in 0..count {
-                units[[row, start + row]] = T::one();
-            }
-            let rows = hessian.slice_mut(s![start..start + count, ..]);
-            at.hvp_block_into(units.view(), rows)?;
-            for row in 0..count {
-                units[[row, start + row]] = T::zero();
-            }
-            start += count;
+        let mut work = HessianWork::default();
+        for strip in self.hessian_strips()? {
+            let rows = hessian.slice_mut(s![strip.rows(), ..strip.columns()]);
+            self.add_hessian_strip(&strip, point, &residuals, T::one(), &mut work, rows)?;
         }
+        mirror_hessian(hessian.view_mut(), &self.hessian_strips()?);
         Ok(hessian)
+    }
+
+    /// The strips of which the dense Hessian consists: they cover every row that is not zero, and
+    /// of each row what does not follow from another one by symmetry.
+    ///
+    /// Parameters that the program reads apart (the layers of a network) are differentiated apart:
+    /// a tangent of a late layer leaves the earlier ones alone, and of a row only the entries of
+    /// its own and earlier pieces are computed.
+    ///
+    /// # Errors
+    /// [`Error::NotScalar`].
+    pub fn hessian_strips(&self) -> Result<Vec<HessianStrip>, Error> {
+        self.check_scalar("a Hessian")?;
+        let mut strips = Vec::new();
+        for (panel, (range, _)) in self.panel_programs().panels.iter().enumerate() {
+            for start in range.clone().step_by(MAX_BLOCK) {
+                strips.push(HessianStrip {
+                    panel,
+                    rows: start..range.end.min(start + MAX_BLOCK),
+                    panel_range: range.clone(),
+                });
+            }
+        }
+        Ok(strips)
+    }
+
+    /// Runs everything of the Hessian at a point that does not depend on the row, and keeps what
+    /// the strips read; memory as for [`Self::linearize_into`].
+    ///
+    /// # Errors
+    /// As [`Self::hessian`], but for the budget.
+    pub fn linearize_hessian_into<'a>(
+        &self,
+        point: impl Into<Point<'a, T>>,
+        residuals: &mut Residuals<T>,
+    ) -> Result<(), Error> {
+        let inputs = self.inputs(&point.into(), "a Hessian", true)?;
+        let programs = self.panel_programs();
+        let kept = residuals.reserve(programs.residual_len);
+        programs.primal.run(&inputs, &mut [kept]);
+        Ok(())
+    }
+
+    /// Adds `weight` times a strip of the Hessian to `rows`, which has the strip's rows and
+    /// columns, at the point that `residuals` were kept of by [`Self::linearize_hessian_into`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`]; [`Error::Empty`] if nothing was linearized.
+    pub fn add_hessian_strip<'a>(
+        &self,
+        strip: &HessianStrip,
+        point: impl Into<Point<'a, T>>,
+        residuals: &Residuals<T>,
+        weight: T,
+        work: &mut HessianWork<T>,
+        mut rows: ArrayViewMut2<'_, T>,
+    ) -> Result<(), Error> {
+        let inputs = self.inputs(&point.into(), "a Hessian", true)?;
+        let programs = self.panel_programs();
+        residuals.check_len(programs.residual_len)?;
+        let dim = (strip.rows.len(), strip.columns());
+        if rows.dim() != dim {
+            return Err(Error::Shape {
+                what: "a strip of the Hessian".into(),
+                expected: vec![dim.0, dim.1],
+                found: rows.shape().to_vec(),
+            });
+        }
+        let (n, count) = (self.n_parameters(), strip.panel_range.len().min(MAX_BLOCK));
+        let HessianWork { units, products } = work;
+        units.resize(count * n, T::zero());
+        products.resize(count * dim.1, T::zero());
+        let places = strip.rows.clone().enumerate();
+        for (at, row) in places.clone() {
+            units[at * n + row] = T::one();
+        }
+        let inputs = with_tangent(Product::Hvp, &inputs, residuals, units);
+        let (_, program) = &programs.panels[strip.panel];
+        program.run_block(count, &inputs, products);
+        drop(inputs);
+        for (at, row) in places {
+            units[at * n + row] = T::zero();
+        }
+        for (mut row, product) in rows.rows_mut().into_iter().zip(products.chunks(dim.1)) {
+            row.scaled_add(weight, &ArrayView1::from(product));
+        }
+        Ok(())
+    }
+
+    /// The bytes that [`Self::linearize_hessian_into`] keeps.
+    ///
+    /// # Errors
+    /// [`Error::NotScalar`].
+    pub fn hessian_residual_bytes(&self) -> Result<usize, Error> {
+        self.check_scalar("a Hessian")?;
+        Ok(self.panel_programs().residual_len * size_of::<T>())
+    }
+
+    /// What [`Self::add_hessian_strip`] takes besides the matrix.
+    fn hessian_work_bytes(&self) -> usize {
+        let panels = &self.panel_programs().panels;
+        let n = self.n_parameters();
+        let of = |(range, program): &(Range<usize>, ProductProgram<T>)| {
+            let count = range.len().min(MAX_BLOCK);
+            program.block_workspace_bytes(count) + count * (n + range.end) * size_of::<T>()
+        };
+        panels.iter().map(of).max().unwrap_or(0)
     }
 
     /// The bytes of a dense n × n matrix.

@@ -49,6 +49,22 @@ impl<T: Real> Residuals<T> {
         Self::default()
     }
 
+    /// Room for the residuals of a point.
+    pub(super) fn reserve(&mut self, len: usize) -> &mut [T] {
+        self.block.reserve(len);
+        self.len = len;
+        self.block.slice_mut(len)
+    }
+
+    pub(super) fn check_len(&self, len: usize) -> Result<(), Error> {
+        if self.len == len {
+            return Ok(());
+        }
+        Err(Error::Empty {
+            what: "the linearization (of another function?)".into(),
+        })
+    }
+
     /// The bytes that are kept.
     pub fn bytes(&self) -> usize {
         self.len * size_of::<T>()
@@ -111,9 +127,7 @@ impl<T: Real> Function<T> {
         let inputs = self.inputs(&point.into(), "linearize", true)?;
         let gradient = slice_of_mut(&mut gradient, self.n_parameters(), "the gradient")?;
         let programs = self.linearized_programs();
-        residuals.block.reserve(programs.residual_len);
-        residuals.len = programs.residual_len;
-        let kept = residuals.block.slice_mut(residuals.len);
+        let kept = residuals.reserve(programs.residual_len);
         let mut value = [T::zero()];
         programs
             .primal
@@ -182,12 +196,7 @@ impl<T: Real> Function<T> {
         if product == Product::Ggnvp && !self.has_model_output() {
             return Err(Error::NoModelOutput);
         }
-        if residuals.len != self.linearized_programs().residual_len {
-            return Err(Error::Empty {
-                what: "the linearization (of another function?)".into(),
-            });
-        }
-        Ok(())
+        residuals.check_len(self.linearized_programs().residual_len)
     }
 
     /// The lengths of a product's vector and of its result.

@@ -2,6 +2,7 @@
 
 mod hessian;
 mod linearization;
+mod pieces;
 mod point;
 mod profile;
 mod programs;
@@ -17,12 +18,12 @@ use crate::plan::{self, Plan};
 use crate::real::Real;
 use crate::record::{Recorder, Var, stack};
 
-pub use hessian::HessianOptions;
+pub use hessian::{HessianOptions, HessianStrip, HessianWork, mirror_hessian};
 pub use linearization::{Linearization, Product, Residuals};
 pub use point::Point;
 use point::{Inputs, finite, slice_of, slice_of_mut};
 pub use profile::InstructionProfile;
-use programs::LinearizedPrograms;
+use programs::{LinearizedPrograms, PanelPrograms};
 
 /// A function of a flat parameter vector (and of data), recorded once and replayed at will.
 ///
@@ -60,6 +61,7 @@ pub struct Function<T> {
     vjp: OnceLock<Compiled<T>>,
     hvp: OnceLock<Compiled<T>>,
     linearized: OnceLock<LinearizedPrograms<T>>,
+    panels: OnceLock<PanelPrograms<T>>,
 }
 
 /// A plan with its workspaces.
@@ -216,6 +218,7 @@ impl<T: Real> Function<T> {
             vjp: OnceLock::new(),
             hvp: OnceLock::new(),
             linearized: OnceLock::new(),
+            panels: OnceLock::new(),
         })
     }
 
@@ -405,12 +408,19 @@ impl<T: Real> Function<T> {
         operation: &'static str,
         scalar: bool,
     ) -> Result<Inputs<'p, T>, Error> {
-        if scalar && !self.output_shape().is_empty() {
-            return Err(Error::NotScalar {
-                operation,
-                found: self.output_shape().to_vec(),
-            });
+        if scalar {
+            self.check_scalar(operation)?;
         }
         point.inputs(self.n_parameters, &self.data_shapes)
+    }
+
+    fn check_scalar(&self, operation: &'static str) -> Result<(), Error> {
+        if self.output_shape().is_empty() {
+            return Ok(());
+        }
+        Err(Error::NotScalar {
+            operation,
+            found: self.output_shape().to_vec(),
+        })
     }
 }

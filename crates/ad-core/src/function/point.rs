@@ -4,6 +4,7 @@ use ndarray::{Array1, ArrayView1, ArrayViewD, ArrayViewMut1};
 use smallvec::SmallVec;
 
 use crate::error::Error;
+use crate::kernels::all_finite;
 use crate::real::Real;
 
 /// A point at which a recorded function is evaluated: the parameters, and the data arrays that it
@@ -15,6 +16,7 @@ use crate::real::Real;
 pub struct Point<'a, T> {
     parameters: Parameters<'a, T>,
     data: &'a [ArrayViewD<'a, T>],
+    check_parameters: bool,
     check_data: bool,
 }
 
@@ -47,6 +49,17 @@ impl<'a, T> Point<'a, T> {
         }
     }
 
+    /// States the same of data and parameters. Structural zeros stay zeros, so a number that is not
+    /// finite after all need not show in a result.
+    #[must_use]
+    pub fn assume_finite(self) -> Self {
+        Self {
+            check_parameters: false,
+            check_data: false,
+            ..self
+        }
+    }
+
     /// The parameters, if they are contiguous.
     pub(crate) fn parameters(&self) -> Option<&'a [T]> {
         match self.parameters {
@@ -61,6 +74,7 @@ impl<'a, T> From<&'a [T]> for Point<'a, T> {
         Self {
             parameters: Parameters::Slice(parameters),
             data: &[],
+            check_parameters: true,
             check_data: true,
         }
     }
@@ -86,6 +100,7 @@ impl<'a, T> From<ArrayView1<'a, T>> for Point<'a, T> {
         Self {
             parameters,
             data: &[],
+            check_parameters: true,
             check_data: true,
         }
     }
@@ -110,7 +125,10 @@ impl<'a, T: Real> Point<'a, T> {
             .ok_or_else(|| Error::Layout { what: what.into() })?;
         check_len(parameters.len(), n_parameters, what)?;
         let mut inputs = Inputs::new();
-        inputs.push(finite(parameters, what)?);
+        if self.check_parameters {
+            finite(parameters, what)?;
+        }
+        inputs.push(parameters);
         if self.data.len() != data_shapes.len() {
             let (expected, found) = (data_shapes.len(), self.data.len());
             return Err(Error::DataCount { expected, found });
@@ -170,20 +188,6 @@ pub(crate) fn slice_of_mut<'a, T>(
     array
         .as_slice_mut()
         .ok_or_else(|| Error::Layout { what: what.into() })
-}
-
-/// Whether there is neither a NaN nor an infinity: 0·x is 0 for finite x alone.
-fn all_finite<T: Real>(values: &[T]) -> bool {
-    let mut lanes = [T::zero(); 32];
-    let chunks = values.chunks_exact(32);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane += value * T::zero();
-        }
-    }
-    let zero = |value: &T| *value == T::zero();
-    lanes.iter().all(zero) && rest.iter().all(|value| value.is_finite())
 }
 
 /// The values themselves, or which of them is not finite.

@@ -5,8 +5,10 @@
 //! cotangent of the model's output, and the residuals.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::pieces::{panels, pieces};
 use super::{Compiled, Cost, Function, Product, Program};
 use crate::error::Error;
 use crate::graph::{Graph, NodeId};
@@ -23,9 +25,28 @@ pub(crate) struct LinearizedPrograms<T> {
     products: BTreeMap<Product, ProductProgram<T>>,
 }
 
+/// The programs of the dense Hessian.
+#[derive(Debug)]
+pub(crate) struct PanelPrograms<T> {
+    /// (residuals)
+    pub(crate) primal: Compiled<T>,
+    pub(crate) residual_len: usize,
+    /// A panel's parameters, and the program of the Hessian's entries in their rows, up to the
+    /// panel's end.
+    pub(crate) panels: Vec<(Range<usize>, ProductProgram<T>)>,
+}
+
+/// What [`Function::cut`] returns.
+struct Cut<T> {
+    /// The outputs that depend on no tangent, and the residuals.
+    primal: Compiled<T>,
+    residual_len: usize,
+    programs: Vec<Option<LinearProgram>>,
+}
+
 /// One linear program, for one vector and for stacks of them.
 #[derive(Debug)]
-struct ProductProgram<T> {
+pub(crate) struct ProductProgram<T> {
     /// `None` where the result is structurally zero.
     linear: Option<LinearProgram>,
     single: Option<Compiled<T>>,
@@ -45,6 +66,20 @@ impl<T: Real> ProductProgram<T> {
             n_inputs,
             tangent,
         }
+    }
+
+    /// Runs it for a stack of `count` vectors.
+    pub(crate) fn run_block(&self, count: usize, inputs: &[&[T]], out: &mut [T]) {
+        match self.block(count) {
+            Some(block) => block.run(inputs, &mut [out]),
+            None => out.fill(T::zero()),
+        }
+    }
+
+    /// The bytes of workspace for a stack of `count` vectors.
+    pub(crate) fn block_workspace_bytes(&self, count: usize) -> usize {
+        self.block(count)
+            .map_or(0, |block| block.plan.workspace_bytes())
     }
 
     fn block(&self, count: usize) -> Option<Arc<Compiled<T>>> {
@@ -73,23 +108,10 @@ impl<T: Real> LinearizedPrograms<T> {
 
     /// Runs a product for a stack of `count` vectors.
     pub(crate) fn run_block(&self, product: Product, count: usize, inputs: &[&[T]], out: &mut [T]) {
-        match self
-            .products
-            .get(&product)
-            .and_then(|program| program.block(count))
-        {
-            Some(block) => block.run(inputs, &mut [out]),
+        match self.products.get(&product) {
+            Some(program) => program.run_block(count, inputs, out),
             None => out.fill(T::zero()),
         }
-    }
-
-    /// The bytes of workspace of a product for a stack of `count` vectors.
-    pub(crate) fn block_workspace_bytes(&self, product: Product, count: usize) -> usize {
-        let block = self
-            .products
-            .get(&product)
-            .and_then(|program| program.block(count));
-        block.map_or(0, |block| block.plan.workspace_bytes())
     }
 
     fn single(&self, product: Product) -> Option<&Compiled<T>> {
@@ -177,18 +199,10 @@ impl<T: Real> Function<T> {
         }
         let mut outputs = primal.clone();
         outputs.extend(products.iter().filter_map(|product| product.1));
-        let (mut graph, outputs, tangents) = hoist_coefficients(&d.graph, &outputs, &[v, u]);
-        let (new_primal, mut rest) = (&outputs[..primal.len()], outputs[primal.len()..].iter());
-        let linear: Vec<Option<NodeId>> = products
-            .iter()
-            .map(|product| product.1.and_then(|_| rest.next().copied()))
-            .collect();
-        let parts = split(&mut graph, &linear, &tangents, first_extra + 2);
-        let mut primal_outputs = new_primal.to_vec();
-        primal_outputs.push(parts.residuals);
-        let residual_len = graph.shape(parts.residuals).len();
+        let linear: Vec<_> = products.iter().map(|product| product.1).collect();
+        let cut = self.cut(&d.graph, &primal, &linear, &[v, u]);
         let mut programs = BTreeMap::new();
-        for ((product, _), linear) in products.iter().zip(parts.programs) {
+        for ((product, _), linear) in products.iter().zip(cut.programs) {
             let input = if *product == Product::Vjp {
                 tangent + 1
             } else {
@@ -199,11 +213,82 @@ impl<T: Real> Function<T> {
                 ProductProgram::new(linear, first_extra + 3, input),
             );
         }
-        let primal = self.compiled(&graph, &primal_outputs, 0);
         LinearizedPrograms {
-            primal,
-            residual_len,
+            primal: cut.primal,
+            residual_len: cut.residual_len,
             products: programs,
+        }
+    }
+
+    /// Cuts linear outputs off from what does not depend on a tangent, which with `primal` becomes
+    /// a program of its own and leaves what the linear ones read of it in one block.
+    fn cut(
+        &self,
+        graph: &Graph,
+        primal: &[NodeId],
+        linear: &[Option<NodeId>],
+        tangents: &[NodeId],
+    ) -> Cut<T> {
+        let mut outputs = primal.to_vec();
+        outputs.extend(linear.iter().flatten());
+        let (mut graph, outputs, tangents) = hoist_coefficients(graph, &outputs, tangents);
+        let (new_primal, mut rest) = (&outputs[..primal.len()], outputs[primal.len()..].iter());
+        let linear: Vec<Option<NodeId>> = linear
+            .iter()
+            .map(|output| output.and_then(|_| rest.next().copied()))
+            .collect();
+        let parts = split(&mut graph, &linear, &tangents, self.n_primal_inputs() + 2);
+        let mut primal_outputs = new_primal.to_vec();
+        primal_outputs.push(parts.residuals);
+        Cut {
+            primal: self.compiled(&graph, &primal_outputs, 0),
+            residual_len: graph.shape(parts.residuals).len(),
+            programs: parts.programs,
+        }
+    }
+
+    pub(super) fn panel_programs(&self) -> &PanelPrograms<T> {
+        self.panels.get_or_init(|| self.derive_panels())
+    }
+
+    /// For each panel the rows of the Hessian that a tangent of its parameters gives, up to the
+    /// panel's end.
+    fn derive_panels(&self) -> PanelPrograms<T> {
+        let mut d = Derivation::new(self);
+        let pieces = pieces(&d.graph, d.parameters, self.output);
+        let panels = panels(&pieces);
+        let one = d.graph.scalar(1.0);
+        let wrt: Vec<_> = pieces.iter().map(|piece| piece.node).collect();
+        let cotangents = vjp(&mut d.graph, &[(self.output, one)], &wrt);
+        let v = d.parameter_tangent();
+        let mut linear = Vec::new();
+        for panel in &panels {
+            let (mut gradient, mut seeds) = (Vec::new(), Vec::new());
+            for (piece, cotangent) in pieces.iter().zip(&cotangents) {
+                if piece.range.start < panel.end {
+                    gradient.extend(cotangent.map(|cotangent| (piece.range.start, cotangent)));
+                }
+                if panel.contains(&piece.range.start) {
+                    let (start, len) = (piece.range.start, piece.range.len());
+                    seeds.push((piece.node, d.graph.slice(v, 0, start, len)));
+                }
+            }
+            let tangent = (!gradient.is_empty()).then(|| {
+                let gradient = d.graph.place(0, panel.end, &gradient);
+                jvp(&mut d.graph, &[gradient], &seeds)[0]
+            });
+            linear.push(tangent.flatten());
+        }
+        let cut = self.cut(&d.graph, &[], &linear, &[v]);
+        let (tangent, n_inputs) = (self.n_primal_inputs(), self.n_primal_inputs() + 3);
+        let programs = cut.programs.into_iter();
+        PanelPrograms {
+            primal: cut.primal,
+            residual_len: cut.residual_len,
+            panels: panels
+                .into_iter()
+                .zip(programs.map(|linear| ProductProgram::new(linear, n_inputs, tangent)))
+                .collect(),
         }
     }
 
@@ -259,13 +344,8 @@ impl<T: Real> Function<T> {
         &self,
         program: Program,
     ) -> Result<(Option<&Compiled<T>>, usize), Error> {
-        let scalar = self.output_shape().is_empty();
-        if !scalar && program != Program::Value && program != Program::Linearize {
-            let found = self.output_shape().to_vec();
-            return Err(Error::NotScalar {
-                operation: "a derivative program",
-                found,
-            });
+        if program != Program::Value && program != Program::Linearize {
+            self.check_scalar("a derivative program")?;
         }
         Ok(match program {
             Program::Value => (Some(self.value_program()), 0),

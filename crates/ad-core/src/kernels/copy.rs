@@ -128,15 +128,17 @@ pub(crate) unsafe fn gather<T: Copy>(
         // SAFETY: an array of one element.
         return unsafe { std::slice::from_raw_parts_mut(to, n).fill(*from) };
     };
+    let (mut row, mut column) = (start / dims[inner], start % dims[inner]);
     let mut done = 0;
     while done < n {
-        let mut rest = start + done;
-        let column = rest % dims[inner];
-        rest /= dims[inner];
         let mut offset = column as isize * strides[inner];
-        for axis in (0..inner).rev() {
+        let mut rest = row;
+        for axis in (1..inner).rev() {
             offset += (rest % dims[axis]) as isize * strides[axis];
             rest /= dims[axis];
+        }
+        if inner > 0 {
+            offset += rest as isize * strides[0];
         }
         let run = (dims[inner] - column).min(n - done);
         // SAFETY: `run` elements remain in this row and in the block; the caller vouches for both.
@@ -153,6 +155,7 @@ pub(crate) unsafe fn gather<T: Copy>(
             }
         }
         done += run;
+        (row, column) = (row + 1, 0);
     }
 }
 

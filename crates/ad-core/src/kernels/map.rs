@@ -1,6 +1,7 @@
 //! Elementwise loops: one lane function, compiled for each scalar type and instruction set.
 
 use super::isa::{Avx2, Avx512, Baseline, Isa, Level};
+use super::opaque::opaque;
 use crate::real::Real;
 
 /// A function of one element: y = f(c; a) or f(c; a, b), with a constant c.
@@ -48,7 +49,8 @@ unsafe fn body<T: Real, I: Isa, F: LaneOp>(n: usize, c: T, dst: *mut T, a: *cons
         }
         let mut start = 0;
         while start + CHUNK <= n {
-            let x = a.add(start).cast::<[T; CHUNK]>().read();
+            // Else short functions are unrolled, and vectors made of every 32nd element.
+            let x = opaque(a.add(start)).cast::<[T; CHUNK]>().read();
             let y = if F::ARITY == 2 {
                 b.add(start).cast::<[T; CHUNK]>().read()
             } else {
@@ -75,7 +77,13 @@ unsafe fn body<T: Real, I: Isa, F: LaneOp>(n: usize, c: T, dst: *mut T, a: *cons
 #[inline(always)]
 fn lanes<T: Real, I: Isa, F: LaneOp>(c: T, x: &[T; CHUNK], y: &[T; CHUNK]) -> [T; CHUNK] {
     let mut z = [T::zero(); CHUNK];
-    if F::TOTAL || x.iter().fold(true, |all, &x| all & F::covers(x)) {
+    let mut covered = true;
+    if !F::TOTAL {
+        for &x in x {
+            covered &= F::covers(x);
+        }
+    }
+    if covered {
         for at in 0..CHUNK {
             z[at] = F::eval::<T, I>(c, x[at], y[at]);
         }

@@ -11,13 +11,16 @@
 )]
 
 mod copy;
+mod finite;
 pub(crate) mod gemm;
 mod isa;
 mod map;
+mod opaque;
 mod reduce;
 mod vmath;
 
 pub(crate) use copy::{StridedCopy, gather};
+pub use finite::all_finite;
 pub(crate) use gemm::GemmScalar;
 pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use isa::{Isa, Level};

@@ -6,15 +6,15 @@ use std::fmt;
 
 use super::isa::{Avx2, Avx512, Baseline, Isa, Level};
 use crate::ops::Reduction;
-use crate::plan::BLOCK;
 use crate::real::Real;
 use crate::shape::{Dims, Shape};
 
 /// Partial results side by side: several registers of the widest vectors.
 const LANES: usize = 32;
 
-/// The most results of a log-sum-exp that are computed together.
-const GROUP: usize = 32;
+/// The most elements of a log-sum-exp that are taken one from each of several results: more of them
+/// fill vectors by themselves.
+const SHORT: usize = 64;
 
 /// A reduction ready to run: kept and reduced axes with their strides in the operand.
 #[derive(Clone, Debug)]
@@ -100,14 +100,10 @@ impl<T: Real> ReduceJob<T> {
     /// Elements of scratch memory that a run needs.
     pub(crate) fn scratch(&self) -> usize {
         match self.kind {
-            Reduction::LogSumExp => (self.group() * self.reduced.len()).next_multiple_of(LANES),
+            Reduction::LogSumExp if self.reduced.len() <= SHORT => LANES * self.reduced.len(),
+            Reduction::LogSumExp => self.reduced.len().next_multiple_of(LANES),
             _ => self.rows_at_once() * self.kept.inner().0,
         }
-    }
-
-    /// Results of a log-sum-exp that are computed together, so that short rows fill vectors.
-    fn group(&self) -> usize {
-        (BLOCK / self.reduced.len().max(1)).clamp(1, GROUP)
     }
 
     /// Short rows that follow each other in memory and are added as one: 1 for others.
@@ -170,7 +166,10 @@ impl<T: Real> ReduceJob<T> {
                     self.rows(from, to, T::neg_infinity(), maximum);
                 }
                 Reduction::Max => self.columns(from, to, T::neg_infinity(), maximum),
-                Reduction::LogSumExp => self.log_sum_exp::<I>(from, to, scratch),
+                Reduction::LogSumExp if self.reduced.len() <= SHORT => {
+                    self.log_sum_exps::<I>(from, to, scratch);
+                }
+                Reduction::LogSumExp => self.log_sum_exp_rows::<I>(from, to, scratch),
             }
         }
     }
@@ -267,45 +266,74 @@ impl<T: Real> ReduceJob<T> {
         }
     }
 
-    /// m + ln Σ e^(x − m) with m the maximum, for a group of results at a time.
+    /// m + ln Σ e^(x − m) with m the maximum, for [`LANES`] results side by side.
     #[inline(always)]
-    unsafe fn log_sum_exp<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
-        let (n, group) = (self.reduced.len(), self.group());
-        let mut first = 0;
-        while first < self.kept.len() {
-            let count = group.min(self.kept.len() - first);
-            let (mut largest, mut sums) = ([T::zero(); GROUP], [T::one(); GROUP]);
-            // SAFETY: `scratch` holds the group, rounded up to whole chunks; the rest as the caller
-            // vouches.
+    unsafe fn log_sum_exps<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        let (n, count) = (self.reduced.len(), self.kept.len());
+        for first in (0..count).step_by(LANES) {
+            let mut largest = [T::neg_infinity(); LANES];
+            let mut sums = [T::zero(); LANES];
+            // SAFETY: `scratch` holds n elements for each lane; the rest as the caller vouches.
             unsafe {
-                let values = std::slice::from_raw_parts_mut(scratch, self.scratch());
-                for lane in 0..count {
-                    let line = from.offset(self.kept.offset(first + lane));
-                    let values = &mut values[lane * n..(lane + 1) * n];
-                    largest[lane] = self.gather_row(line, values);
-                    // An infinite maximum is the result; e^(inf − inf) must not be asked for.
-                    let shift = if largest[lane].is_finite() {
-                        largest[lane]
-                    } else {
-                        T::zero()
-                    };
-                    values.iter_mut().for_each(|value| *value -= shift);
+                self.gather_lanes(from, first, scratch);
+                let lanes = std::slice::from_raw_parts_mut(scratch.cast::<[T; LANES]>(), n);
+                for values in &*lanes {
+                    for at in 0..LANES {
+                        largest[at] = maximum(largest[at], values[at]);
+                    }
                 }
-                for chunk in values[..(count * n).next_multiple_of(LANES)].chunks_exact_mut(LANES) {
-                    let chunk: &mut [T; LANES] = chunk.try_into().unwrap_unchecked();
-                    *chunk = chunk.map(|value| value.lane_exp::<I>());
+                let shifts = finite_or_zero(&largest);
+                for values in lanes {
+                    for at in 0..LANES {
+                        sums[at] += (values[at] - shifts[at]).lane_exp::<I>();
+                    }
                 }
-                for (lane, sum) in sums.iter_mut().enumerate().take(count) {
-                    *sum = fold(n, 1, scratch.add(lane * n), T::zero(), |x, y| x + y);
-                }
-                let logs = sums.map(|sum| sum.lane_ln::<I>());
-                for lane in 0..count {
-                    let finite = largest[lane].is_finite();
-                    let log = if finite { logs[lane] } else { T::zero() };
-                    *to.add(first + lane) = largest[lane] + log;
+                let results = results::<T, I, LANES>(&largest, &sums);
+                let part = LANES.min(count - first);
+                std::ptr::copy_nonoverlapping(results.as_ptr(), to.add(first), part);
+            }
+        }
+    }
+
+    /// Copies the reduced elements of [`LANES`] results, or of those that are left and the last one
+    /// again, one of each beside those of the others.
+    #[inline(always)]
+    unsafe fn gather_lanes(&self, from: *const T, first: usize, scratch: *mut T) {
+        let (n, last) = (self.reduced.len(), self.kept.len() - 1);
+        let (width, stride) = self.reduced.inner();
+        for lane in 0..LANES {
+            // SAFETY: within what the caller vouches for.
+            unsafe {
+                let line = from.offset(self.kept.offset(last.min(first + lane)));
+                for at in (0..n).step_by(width) {
+                    let part = line.offset(self.reduced.offset(at));
+                    for i in 0..width {
+                        *scratch.add((at + i) * LANES + lane) = *part.offset(i as isize * stride);
+                    }
                 }
             }
-            first += count;
+        }
+    }
+
+    /// The same for one result at a time, with vectors along many elements.
+    #[inline(always)]
+    unsafe fn log_sum_exp_rows<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        let n = self.reduced.len();
+        for row in 0..self.kept.len() {
+            // SAFETY: `scratch` holds n elements, rounded up to whole chunks; the rest as the caller
+            // vouches.
+            unsafe {
+                let values = std::slice::from_raw_parts_mut(scratch, n.next_multiple_of(LANES));
+                let largest = self.gather_row(from.offset(self.kept.offset(row)), &mut values[..n]);
+                let shift = finite_or_zero(&[largest])[0];
+                for chunk in values.chunks_exact_mut(LANES) {
+                    for value in chunk {
+                        *value = (*value - shift).lane_exp::<I>();
+                    }
+                }
+                let sum = fold(n, 1, scratch, T::zero(), |x, y| x + y);
+                *to.add(row) = results::<T, I, 1>(&[largest], &[sum])[0];
+            }
         }
     }
 
@@ -324,6 +352,34 @@ impl<T: Real> ReduceJob<T> {
         }
         largest
     }
+}
+
+/// What to subtract before exponentials are taken. An infinite maximum is the result; e^(inf − inf)
+/// must not be asked for.
+#[inline(always)]
+fn finite_or_zero<T: Real, const N: usize>(largest: &[T; N]) -> [T; N] {
+    let mut shifts = [T::zero(); N];
+    for at in 0..N {
+        if largest[at].abs() < T::infinity() {
+            shifts[at] = largest[at];
+        }
+    }
+    shifts
+}
+
+/// m + ln s, or an infinite m itself.
+#[inline(always)]
+fn results<T: Real, I: Isa, const N: usize>(largest: &[T; N], sums: &[T; N]) -> [T; N] {
+    let mut results = [T::zero(); N];
+    for at in 0..N {
+        let sum = largest[at] + sums[at].lane_ln::<I>();
+        results[at] = if largest[at].abs() < T::infinity() {
+            sum
+        } else {
+            largest[at]
+        };
+    }
+    results
 }
 
 /// The larger number, or NaN if either is.

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::memory::{self, Interval};
 use super::schedule::{Home, Schedule, Work, schedule};
 use super::view::View;
-use super::{BLOCK, Instr, Lane, Loc, Motion, Plan, Space, Step};
+use super::{BLOCK, Gather, Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::graph::{Graph, NodeId};
 use crate::kernels::{GemmShape, Level, ReduceJob, StridedCopy, gemm_scratch};
 use crate::ops::{Lowering, source};
@@ -41,10 +41,7 @@ pub(crate) fn compile<T: Real>(graph: &Graph, outputs: &[NodeId], n_inputs: usiz
         emitter.plan.instrs.push(instr);
     }
     for (at, from) in std::mem::take(&mut emitter.schedule.output_copies) {
-        let to = Loc {
-            space: emitter.output_space(at),
-            offset: 0,
-        };
+        let to = Loc::new(emitter.output_space(at), 0);
         let job = StridedCopy::to_row_major(&from.shape, &from.strides);
         let from = emitter.loc(&from);
         emitter.plan.instrs.push(Instr::Copy { job, from, to });
@@ -197,29 +194,17 @@ impl<T: Real> Emitter<'_, T> {
             self.plan.inputs[position] = node.shape.len();
             let space = usize::from(Space::FIRST_INPUT) + position;
             let space = u16::try_from(space).expect("fewer than 2¹⁶ inputs and outputs");
-            return Loc {
-                space: Space(space),
-                offset: 0,
-            };
+            return Loc::new(Space(space), 0);
         }
         if matches!(node.op.def().lowering(), Lowering::Source) {
-            return Loc {
-                space: Space::CONSTANTS,
-                offset: self.constant(id),
-            };
+            return Loc::new(Space::CONSTANTS, self.constant(id));
         }
         match self.top(id) {
             (Ok(buffer), offset) => {
                 let at = self.offsets[buffer.index()].expect("every buffer in use has memory");
-                Loc {
-                    space: Space::ARENA,
-                    offset: at + offset,
-                }
+                Loc::new(Space::ARENA, at + offset)
             }
-            (Err(output), offset) => Loc {
-                space: self.output_space(output),
-                offset,
-            },
+            (Err(output), offset) => Loc::new(self.output_space(output), offset),
         }
     }
 
@@ -243,10 +228,7 @@ impl<T: Real> Emitter<'_, T> {
 
     fn loc(&mut self, view: &View) -> Loc {
         let base = self.base_loc(view.base);
-        Loc {
-            offset: base.offset + view.offset,
-            ..base
-        }
+        Loc::new(base.space(), base.offset() + view.offset)
     }
 
     fn emit(&mut self, work: &Work) -> Instr<T> {
@@ -332,6 +314,7 @@ impl<T: Real> Emitter<'_, T> {
         let block = self.block_len(len, members);
         let mut chain = Chain {
             steps: Vec::new(),
+            text: String::new(),
             registers: Registers::new(block),
             lanes: Vec::new(),
         };
@@ -354,6 +337,7 @@ impl<T: Real> Emitter<'_, T> {
             len,
             block,
             steps: chain.steps,
+            text: chain.text,
         }
     }
 
@@ -375,7 +359,7 @@ impl<T: Real> Emitter<'_, T> {
             if let Ok(read) = members.binary_search(input) {
                 let lane = chain.lanes[read];
                 lanes.push(lane);
-                let dead = last_read[read] == at && lane.at.space == Space::SCRATCH;
+                let dead = last_read[read] == at && lane.at.space() == Space::SCRATCH;
                 if dead && !done.contains(&lane.at) {
                     done.push(lane.at);
                 }
@@ -400,9 +384,10 @@ impl<T: Real> Emitter<'_, T> {
             }
         };
         chain.lanes.push(dst);
+        chain.text.push(' ');
+        chain.text.push_str(op.name);
         chain.steps.push(Step::Run {
             kernel: T::kernel(&op.kernels, self.level),
-            name: op.name,
             c: T::of(node.op.attr.as_float()),
             dst,
             a: lanes[0],
@@ -431,11 +416,12 @@ impl<T: Real> Emitter<'_, T> {
         let period = repeated_row(&view);
         if let Some(period) = period
             && period.is_multiple_of(block)
+            && let Ok(step) = u32::try_from(period)
         {
             return (
                 Lane {
                     at: from,
-                    motion: Motion::Repeats(period),
+                    motion: Motion::Repeats(step),
                 },
                 None,
             );
@@ -448,14 +434,14 @@ impl<T: Real> Emitter<'_, T> {
         } else {
             chain.registers.take()
         };
-        let (dims, strides) = (dims.to_vec(), strides.to_vec());
-        chain.steps.push(Step::Gather {
+        chain.text.push_str(" gather");
+        chain.steps.push(Step::Gather(Box::new(Gather {
             to,
             from,
             dims,
             strides,
             once,
-        });
+        })));
         (
             Lane {
                 at: to,
@@ -499,6 +485,7 @@ fn repeated_row(view: &View) -> Option<usize> {
 
 struct Chain<T> {
     steps: Vec<Step<T>>,
+    text: String,
     registers: Registers,
     /// Where each member's value is.
     lanes: Vec<Lane>,
@@ -536,14 +523,11 @@ impl Registers {
     }
 
     fn loc(&self, register: usize) -> Loc {
-        Loc {
-            space: Space::SCRATCH,
-            offset: register * self.stride(),
-        }
+        Loc::new(Space::SCRATCH, register * self.stride())
     }
 
     fn release(&mut self, register: Loc) {
-        self.free.push(register.offset / self.stride());
+        self.free.push(register.offset() / self.stride());
     }
 
     /// Registers are apart by an odd number of cache lines; see the layout of the arena for why.

@@ -2,21 +2,12 @@
 
 use std::fmt;
 
-use super::{Instr, Plan, Step};
+use super::{Instr, Plan};
 
 impl<T> fmt::Display for Instr<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Map { len, steps, .. } => {
-                write!(f, "map     {len} elements:")?;
-                for step in steps {
-                    match step {
-                        Step::Run { name, .. } => write!(f, " {name}")?,
-                        Step::Gather { .. } => write!(f, " gather")?,
-                    }
-                }
-                Ok(())
-            }
+            Self::Map { len, text, .. } => write!(f, "map     {len} elements:{text}"),
             Self::MatMul { shape: s, .. } => {
                 let how = if s.accumulate { "+=" } else { "=" };
                 let stack = if s.batch > 1 {

@@ -31,42 +31,66 @@ const SKEW_LINES: usize = 9;
 /// Shorter buffers are left alone.
 const SKEW_FROM: usize = 128;
 
-/// Assigns memory best-fit, in order of first use; a cache line has `line` elements.
+/// Assigns memory best-fit, in order of first use; a cache line has `line` elements. Buffers shorter
+/// than that, of scalar programs, lie side by side behind the others.
 pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Layout {
     let mut order: Vec<&Interval> = intervals.iter().collect();
     order.sort_by_key(|interval| (interval.first, interval.buffer));
-    // (last read, offset, length) of what is alive.
-    let mut ends: BTreeSet<(usize, usize, usize)> = BTreeSet::new();
-    let mut free = FreeList::default();
     let mut offsets: Vec<Option<usize>> = vec![None; n_nodes];
-    for interval in order {
-        // What was last read strictly before this buffer's first write is free again.
-        while let Some(&(last, offset, len)) = ends.first()
-            && last < interval.first
-        {
-            free.release(offset, len);
-            ends.pop_first();
-        }
+    let (mut long, mut short) = (Region::default(), Region::default());
+    for interval in &order {
         let skew = if interval.len < SKEW_FROM {
             0
         } else {
             SKEW_LINES * line
         };
-        let len = interval.len.next_multiple_of(line) + skew;
         let inherited = interval.takes_over.and_then(|old| offsets[old.index()]);
-        let offset = match inherited {
-            Some(offset) => {
-                ends.remove(&(interval.first, offset, len));
-                offset
-            }
-            None => free.take(len),
+        let offset = if interval.len < line {
+            short.place(interval, interval.len, inherited)
+        } else {
+            let len = interval.len.next_multiple_of(line) + skew;
+            long.place(interval, len, inherited)
         };
         offsets[interval.buffer.index()] = Some(offset);
-        ends.insert((interval.last, offset, len));
+    }
+    for interval in order.iter().filter(|interval| interval.len < line) {
+        if let Some(offset) = &mut offsets[interval.buffer.index()] {
+            *offset += long.free.end;
+        }
     }
     Layout {
         offsets,
-        len: free.end,
+        len: (long.free.end + short.free.end).next_multiple_of(line),
+    }
+}
+
+/// Memory for buffers of one kind.
+#[derive(Default)]
+struct Region {
+    free: FreeList,
+    /// (last read, offset, length) of what is alive.
+    ends: BTreeSet<(usize, usize, usize)>,
+}
+
+impl Region {
+    /// The offset of a buffer of `len`, which may take over another one's.
+    fn place(&mut self, interval: &Interval, len: usize, inherited: Option<usize>) -> usize {
+        // What was last read strictly before this buffer's first write is free again.
+        while let Some(&(last, offset, len)) = self.ends.first()
+            && last < interval.first
+        {
+            self.free.release(offset, len);
+            self.ends.pop_first();
+        }
+        let offset = match inherited {
+            Some(offset) => {
+                self.ends.remove(&(interval.first, offset, len));
+                offset
+            }
+            None => self.free.take(len),
+        };
+        self.ends.insert((interval.last, offset, len));
+        offset
     }
 }
 

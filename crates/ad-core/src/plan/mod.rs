@@ -11,6 +11,7 @@ mod schedule;
 mod view;
 
 use crate::kernels::{GemmShape, MapKernel, ReduceJob, StridedCopy};
+use crate::shape::Dims;
 
 pub(crate) use emit::compile;
 pub(crate) use view::View;
@@ -35,11 +36,34 @@ impl Space {
     pub(crate) const FIRST_INPUT: u16 = 3;
 }
 
-/// An address: a space and an offset in elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Loc {
-    pub(crate) space: Space,
-    pub(crate) offset: usize,
+/// An address: a space and an offset in elements, in one word, because the steps of a scalar
+/// program are many and read once a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Loc(u64);
+
+impl Loc {
+    const OFFSET_BITS: u32 = 48;
+
+    pub(crate) fn new(space: Space, offset: usize) -> Self {
+        assert!(offset < 1 << Self::OFFSET_BITS, "more memory than there is");
+        Self(u64::from(space.0) << Self::OFFSET_BITS | offset as u64)
+    }
+
+    #[inline(always)]
+    pub(crate) fn space(self) -> Space {
+        Space((self.0 >> Self::OFFSET_BITS) as u16)
+    }
+
+    #[inline(always)]
+    pub(crate) fn offset(self) -> usize {
+        (self.0 & ((1 << Self::OFFSET_BITS) - 1)) as usize
+    }
+}
+
+impl std::fmt::Debug for Loc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.space().0, self.offset())
+    }
 }
 
 /// An operand of a fused chain's step.
@@ -57,7 +81,7 @@ pub(crate) enum Motion {
     /// Along with the block.
     Moves,
     /// Along with the block, and back to its begin after this many elements: a repeated row.
-    Repeats(usize),
+    Repeats(u32),
 }
 
 /// A step of a fused chain, run for one block at a time.
@@ -66,20 +90,24 @@ pub(crate) enum Step<T> {
     /// dst = f(c; a, b) on a block.
     Run {
         kernel: MapKernel<T>,
-        name: &'static str,
         c: T,
         dst: Lane,
         a: Lane,
         b: Lane,
     },
-    /// Fills a block from strided memory; `once` if every block is the same.
-    Gather {
-        to: Loc,
-        from: Loc,
-        dims: Vec<usize>,
-        strides: Vec<isize>,
-        once: bool,
-    },
+    /// Fills a block from strided memory.
+    Gather(Box<Gather>),
+}
+
+/// A strided operand of a fused chain, brought into a register.
+#[derive(Clone, Debug)]
+pub(crate) struct Gather {
+    pub(crate) to: Loc,
+    pub(crate) from: Loc,
+    pub(crate) dims: Dims,
+    pub(crate) strides: Dims<isize>,
+    /// Whether every block is the same, so that it is brought before the first one only.
+    pub(crate) once: bool,
 }
 
 /// A kernel call with resolved addresses.
@@ -90,6 +118,8 @@ pub(crate) enum Instr<T> {
         len: usize,
         block: usize,
         steps: Vec<Step<T>>,
+        /// The steps by name.
+        text: String,
     },
     MatMul {
         shape: GemmShape,
@@ -139,11 +169,11 @@ impl<T> Instr<T> {
     pub(crate) fn traffic(&self) -> usize {
         match self {
             Self::Map { len, steps, .. } => {
-                let memory = |lane: &Lane| usize::from(lane.at.space != Space::SCRATCH);
+                let memory = |lane: &Lane| usize::from(lane.at.space() != Space::SCRATCH);
                 let of = |step: &Step<T>| match step {
                     Step::Run { dst, a, b, .. } if a.at == b.at => memory(dst) + memory(a),
                     Step::Run { dst, a, b, .. } => memory(dst) + memory(a) + memory(b),
-                    Step::Gather { once, .. } => usize::from(!once),
+                    Step::Gather(gather) => usize::from(!gather.once),
                 };
                 len * steps.iter().map(of).sum::<usize>()
             }

@@ -2,8 +2,9 @@
 //!
 //! [`Cg`] solves `A x = b` for a positive definite operator, [`Minres`] for any symmetric
 //! one, singular or indefinite. [`TruncatedCg`] (the method of Steihaug and Toint)
-//! minimises a quadratic model inside a ball and needs no definiteness; [`Gltr`] does so to
-//! any accuracy, and for many radii at once.
+//! minimises a quadratic model inside a ball and needs no definiteness. These take a
+//! [`Preconditioner`]. [`Gltr`] minimises the same model to any accuracy, and for many
+//! radii at once.
 
 mod boundary;
 mod cg;

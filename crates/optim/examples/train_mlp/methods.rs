@@ -118,7 +118,7 @@ fn by_rule<R: FirstOrder<f64>>(
     bar: &ProgressBar,
 ) -> Result<Run, TrainError> {
     let sharding = Sharding {
-        shard_rows: BATCH / 2,
+        shard_rows: Some(BATCH / 2),
         ..Sharding::default()
     };
     let n = task.net.n_parameters();

@@ -1,8 +1,9 @@
 //! Means over cases: (1/N) Σ f(x; case), by shards of data over threads.
 
+mod dense;
 mod reduce;
 
-use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, Var};
+use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, Var, all_finite};
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2, Axis};
 use smallvec::SmallVec;
@@ -12,8 +13,10 @@ use reduce::{Accumulator, ScratchPool, reduce};
 /// How a [`FiniteSum`] divides its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharding {
-    /// Cases a shard. What a shard's activations take should fit a processor's cache.
-    pub shard_rows: usize,
+    /// Cases a shard; `None` to choose by the numbers of cases and parameters alone. What a shard's
+    /// activations take should fit a processor's cache, and each shard reads and adds up as many
+    /// numbers as there are parameters.
+    pub shard_rows: Option<usize>,
     /// The most partial sums, each of n numbers, that shards are added up in.
     pub partial_sums: usize,
     /// The most bytes of residuals that a linearization keeps; those of further shards are computed
@@ -22,13 +25,33 @@ pub struct Sharding {
 }
 
 impl Default for Sharding {
-    /// 128 rows, 8 partial sums, 2 GiB of residuals.
+    /// Rows by size, 8 partial sums, 2 GiB of residuals.
     fn default() -> Self {
         Self {
-            shard_rows: 128,
+            shard_rows: None,
             partial_sums: 8,
             residual_budget: 2 << 30,
         }
+    }
+}
+
+/// From this many parameters on, adding up a shard's gradient takes long enough for larger shards.
+const MANY_PARAMETERS: usize = 500_000;
+
+impl Sharding {
+    /// The rows of a shard, from 1 to `n_cases`: 128, or 256 for many parameters, but two shards at
+    /// least where each is long enough for efficient products.
+    #[must_use]
+    pub fn rows(&self, n_cases: usize, n_parameters: usize) -> usize {
+        let by_size = || {
+            let rows = if n_parameters < MANY_PARAMETERS {
+                128
+            } else {
+                256
+            };
+            rows.min(n_cases.div_ceil(2)).max(64)
+        };
+        self.shard_rows.unwrap_or_else(by_size).clamp(1, n_cases)
     }
 }
 
@@ -51,7 +74,7 @@ const PARALLEL_WORK: usize = 50_000;
 /// // The mean of ½(x·a − b)² over the cases (a, b).
 /// let a = array![[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]].into_dyn();
 /// let b = array![[1.0], [2.0], [3.0]].into_dyn();
-/// let mut f = FiniteSum::new(2, vec![a, b], Sharding { shard_rows: 2, ..Sharding::default() }, |x, data| {
+/// let mut f = FiniteSum::new(2, vec![a, b], Sharding { shard_rows: Some(2), ..Sharding::default() }, |x, data| {
 ///     let outputs = data[0].matmul(x.reshape(&[2, 1])).model_output();
 ///     let rows = data[0].shape()[0] as f64;
 ///     (outputs - data[1]).square().sum() * (0.5 / rows)
@@ -115,7 +138,7 @@ impl<T: Real> FiniteSum<T> {
             .into_iter()
             .map(|a| a.as_standard_layout().into_owned())
             .collect();
-        let rows = sharding.shard_rows.clamp(1, n_cases);
+        let rows = sharding.rows(n_cases, n_parameters);
         let last = n_cases % rows;
         let mut functions = Vec::new();
         for rows in [Some(rows), (last > 0).then_some(last)]
@@ -273,7 +296,7 @@ impl<T: Real> FiniteSum<T> {
         })
     }
 
-    /// Calls `f` with a shard's function and point.
+    /// Calls `f` with a shard's function and point. The parameters were found to be finite.
     fn on_shard<R>(
         &self,
         shard: Shard,
@@ -289,7 +312,7 @@ impl<T: Real> FiniteSum<T> {
             .collect();
         f(
             function,
-            Point::with_data(parameters, &views).assume_finite_data(),
+            Point::with_data(parameters, &views).assume_finite(),
         )
     }
 
@@ -424,12 +447,19 @@ impl<T: Real> Objective<T> for FiniteSum<T> {
     fn value(&mut self, x: ArrayView1<'_, T>) -> T {
         let x = x.as_standard_layout();
         let x = x.as_slice().expect("standard layout");
+        if !all_finite(x) {
+            return T::nan();
+        }
         self.plain_mean(x, &mut [], |call, _| call.function.value(call.point))
     }
 
     fn value_and_grad(&mut self, x: ArrayView1<'_, T>, mut grad: ArrayViewMut1<'_, T>) -> T {
         let x = x.as_standard_layout();
         let x = x.as_slice().expect("standard layout");
+        if !all_finite(x) {
+            grad.fill(T::nan());
+            return T::nan();
+        }
         with_slice(&mut grad, |grad| {
             self.plain_mean(x, grad, |call, accumulator| {
                 call.function
@@ -447,6 +477,10 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
         });
         point.parameters.clear();
         point.parameters.extend(x.iter());
+        if !all_finite(&point.parameters) {
+            grad.fill(T::nan());
+            return T::nan();
+        }
         let Linearized {
             parameters,
             residuals,
@@ -488,6 +522,14 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
         let slice = copy.as_slice_mut().expect("an owned copy is contiguous");
         self.product_into(Product::Hvp, stack, v, slice);
         out.assign(&copy);
+    }
+
+    fn hessian_into(&self, mut out: ArrayViewMut2<'_, T>) {
+        let point = self.point.as_ref();
+        let done = point.is_some_and(|at| self.dense_hessian(&at.parameters, &mut out).is_ok());
+        if !done {
+            out.fill(T::nan());
+        }
     }
 
     fn has_gauss_newton(&self) -> bool {

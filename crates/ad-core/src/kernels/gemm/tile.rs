@@ -1,5 +1,6 @@
 //! The micro-kernel: a column of equal tiles of C, each held in registers while k runs.
 
+use super::super::opaque::opaque;
 use super::vector::Vector;
 
 /// A stack of `blocks` tiles below each other, all against the same columns of B.
@@ -61,27 +62,6 @@ struct Walk<T> {
     b: *const T,
 }
 
-/// Hides from the compiler how a pointer came about. It would express each row's address by the
-/// one before, a chain of additions that takes longer than the multiplications.
-#[allow(
-    clippy::pointers_in_nomem_asm_block,
-    reason = "the block is empty and touches no memory"
-)]
-#[inline(always)]
-fn opaque<T>(pointer: *const T) -> *const T {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    {
-        let mut pointer = pointer;
-        // SAFETY: no instruction at all; the pointer comes out as it went in.
-        unsafe {
-            std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
-        }
-        pointer
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    pointer
-}
-
 /// A·B for one tile. A single row is too little to hide the latency of a multiply-add, and keeps
 /// four sums per entry.
 #[inline(always)]
@@ -96,6 +76,8 @@ unsafe fn product<V: Vector, const MR: usize, const NV: usize, const FULL: bool>
             if i == 0 || ROWS_A_POINTER * i >= MR {
                 a
             } else {
+                // Else each row's address is expressed by the one before: a chain of additions
+                // that takes longer than the multiplications.
                 opaque(pointer(i))
             }
         }),

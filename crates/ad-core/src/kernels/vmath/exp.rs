@@ -34,21 +34,20 @@ struct Reduced<T> {
     /// n + bias in the low bits.
     k: T,
     r: T,
-    /// eʳ - 1 - r, or with the rounding of r put right eʳ⁺ʳ_low - 1 - r.
+    /// eʳ⁺ʳ_low - 1 - r, with r_low the rounding of r.
     tail: T,
 }
 
-/// Reduces x, which lies within [`Word::EXP_RANGE`], and evaluates the polynomial. The rounding of
-/// r, at most a quarter of an ulp of eˣ, stays.
+/// eˣ = 2ⁿ(1 + p) for x within [`Word::EXP_RANGE`]: n and the bias in the low bits of a number, and
+/// p. The rounding of r, at most a quarter of an ulp of eˣ, stays.
 #[inline(always)]
-fn reduce<I: Isa, T: Word>(x: T, bias: T) -> Reduced<T> {
+pub(super) fn reduce<I: Isa, T: Word>(x: T, bias: T) -> (T, T) {
     let (k, n, high) = multiple::<I, T>(x, bias);
     let r = n.fma::<I>(-T::LN2.1, high);
-    let tail = (r * r) * poly::<I, T>(r, T::EXP_POLY);
-    Reduced { k, r, tail }
+    (k, (r * r).fma::<I>(poly::<I, T>(r, T::EXP_POLY), r))
 }
 
-/// The same for x + x_low, for results that magnify the rounding of r.
+/// The reduction for x + x_low, for results that magnify the rounding of r.
 #[inline(always)]
 fn reduce_exactly<I: Isa, T: Word>(x: T, x_low: T, bias: T) -> Reduced<T> {
     let (k, n, high) = multiple::<I, T>(x, bias);
@@ -72,28 +71,28 @@ fn multiple<I: Isa, T: Word>(x: T, bias: T) -> (T, T, T) {
 /// eˣ
 #[inline(always)]
 pub(super) fn exp<I: Isa, T: Word>(x: T) -> T {
-    let e = reduce::<I, T>(clamp(x, T::EXP_RANGE), T::BIAS + T::BIAS);
-    let (first, second) = T::pow2_halves(e.k);
-    (T::lit(1.0) + (e.r + e.tail)) * first * second
+    let (k, p) = reduce::<I, T>(clamp(x, T::EXP_RANGE), T::BIAS + T::BIAS);
+    let (first, second) = T::pow2_halves(k);
+    (T::lit(1.0) + p) * first * second
 }
 
-/// eˣ⁺ˣ_low, for x in range.
+/// eˣ⁺ˣ_low, for x in range and a small x_low.
 #[inline(always)]
 pub(super) fn exp_of_sum<I: Isa, T: Word>(x: T, x_low: T) -> T {
-    let e = reduce_exactly::<I, T>(x, x_low, T::BIAS + T::BIAS);
-    let (first, second) = T::pow2_halves(e.k);
-    let (high, low) = fast_two_sum(T::lit(1.0), e.r);
-    (high + (low + e.tail)) * first * second
+    let (k, n, high) = multiple::<I, T>(x, T::BIAS + T::BIAS);
+    let r = high + n.fma::<I>(-T::LN2.1, x_low);
+    let p = (r * r).fma::<I>(poly::<I, T>(r, T::EXP_POLY), r);
+    let (first, second) = T::pow2_halves(k);
+    (T::lit(1.0) + p) * first * second
 }
 
 /// eˣ for x ≤ 0 in range, not yet scaled: mantissa, its error, and the scale times
 /// [`Word::LIFT`], which keeps it normal.
 #[inline(always)]
 pub(super) fn exp_parts<I: Isa, T: Word>(x: T) -> (T, T, T) {
-    let e = reduce::<I, T>(x, T::BIAS + T::LIFT.1);
-    let high = T::lit(1.0) + (e.r + e.tail);
-    let low = ((T::lit(1.0) - high) + e.r) + e.tail;
-    (high, low, T::pow2(e.k))
+    let (k, p) = reduce::<I, T>(x, T::BIAS + T::LIFT.1);
+    let (high, low) = fast_two_sum(T::lit(1.0), p);
+    (high, low, T::pow2(k))
 }
 
 /// eˣ - 1

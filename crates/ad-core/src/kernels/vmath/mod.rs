@@ -9,6 +9,7 @@ mod hyperbolic;
 mod ln;
 mod logistic;
 mod pow;
+mod table;
 mod trig;
 mod word;
 

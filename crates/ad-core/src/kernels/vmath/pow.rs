@@ -5,39 +5,31 @@ use super::Lane;
 use super::arith::{clamp, fast_two_sum, poly, residual, two_product};
 use super::exp::exp_of_sum;
 use super::ln::split_any;
+use super::table::{self, NearPoint, near_point};
 use super::word::Word;
 
-/// (2 atanh(s) - 2s - 2/3 s³)/s⁵ in s² on |s| ≤ 1/5, by weighted Remez exchange
-/// (`tests/reference/fit.py`); the logarithm has a relative error of 2⁻⁶⁶·⁹.
-const ATANH: [f64; 9] = [
-    0.4,
-    0.2857142857142737,
-    0.22222222222599386,
-    0.18181818123355173,
-    0.1538462055093991,
-    0.13333055729426033,
-    0.11773932917011676,
-    0.10341653132642226,
-    0.11540025761797323,
-];
+/// (ln(1 + f) - f + f²/2)/f³ on |f| ≤ h = [`table::REACH`]: Taylor's series up to f⁸, with the
+/// term in f⁹ = f⁵f⁴ put down to f⁷ and f⁵ by f⁴ ≈ h²f² - h⁴/8 (Chebyshev's T₄). Relative error of
+/// the logarithm 2⁻⁶⁸.
+const LN_LONG: [f64; 6] = {
+    const H2: f64 = table::REACH * table::REACH;
+    [
+        1.0 / 3.0,
+        -1.0 / 4.0,
+        1.0 / 5.0 - H2 * H2 / 72.0,
+        -1.0 / 6.0,
+        1.0 / 7.0 + H2 / 9.0,
+        -1.0 / 8.0,
+    ]
+};
 
-/// 2/3 and what its rounding leaves.
-const TWO_THIRDS: (f64, f64) = (0.6666666666666666, 3.700743415417188e-17);
-
-/// (ln(1 + f) - f + f²/2)/f³ as in `ln`, for results rounded to `f32`: relative error 2⁻³⁵, and
+/// (2 atanh(s) - 2s)/s³ in s² as in `ln::POLY_F64`, for results rounded to `f32`: relative error 2⁻³⁷, and
 /// y ln x stays below 104 where the result is finite.
-const LN_SHORT: [f64; 11] = [
-    0.3333333309891536,
-    -0.2499999686753819,
-    0.20000047437020996,
-    -0.16667076007116396,
-    0.1428383696267807,
-    -0.12482194055179585,
-    0.11119739266950253,
-    -0.10295540882920784,
-    0.09589377220972063,
-    -0.07161670351668907,
-    0.02734434506338561,
+const ATANH_SHORT: [f64; 4] = [
+    0.6666666569798886,
+    0.4000032942241774,
+    0.2853743111378787,
+    0.23583136020812104,
 ];
 
 /// (eʳ - 1 - r)/r² as in `exp`, for results rounded to `f32`: relative error
@@ -50,66 +42,24 @@ const EXP_SHORT: [f64; 5] = [
     0.0013883193133089114,
 ];
 
-/// |ln x| is at least 2⁻⁵³ except at 1, so that this power of anything else over- or underflows.
-const LARGE_POWER: f64 = 1e200;
-
 /// ln x in two parts for positive finite x: y ln x goes up to 745, so that the result needs
 /// eleven bits more of the logarithm than a rounded one has.
 #[inline(always)]
 fn ln_parts<I: Isa>(x: f64) -> (f64, f64) {
     let (k, m) = split_any(x);
-    let (s, s_low) = atanh_argument::<I>(m);
-    let (high, low) = two_atanh::<I>(s, s_low);
-    let (high, error) = fast_two_sum(k * f64::LN2.0, high);
-    fast_two_sum(high, error + k.fma::<I>(f64::LN2.1, low))
-}
-
-/// (m - 1)/(m + 1) in two parts.
-#[inline(always)]
-fn atanh_argument<I: Isa>(m: f64) -> (f64, f64) {
-    let f = m - 1.0;
-    let (d, d_low) = fast_two_sum(1.0, m);
-    let reciprocal = 1.0 / d;
-    let s = f * reciprocal;
-    let rest = (-s).fma::<I>(d_low, residual::<I, f64>(s, d, f));
-    (s, rest * reciprocal)
-}
-
-/// 2 atanh(s + s_low) = 2s + s·z·(2/3 + z·A(z)), z = s², in two parts but for A: its rounding
-/// changes the logarithm by less than 2⁻⁶⁴ of itself, and a result near the ends of the range by
-/// less than half an ulp.
-#[inline(always)]
-fn two_atanh<I: Isa>(s: f64, s_low: f64) -> (f64, f64) {
-    let z = square::<I>(s, s_low);
-    let (a, a_low) = multiply::<I>(z, (poly::<I, f64>(z.0, &ATANH), 0.0));
-    let (b, b_low) = fast_two_sum(TWO_THIRDS.0, a);
-    let zb = multiply::<I>(z, (b, b_low + (a_low + TWO_THIRDS.1)));
-    let (t, t_low) = multiply::<I>((s, s_low), zb);
-    let (high, low) = fast_two_sum(s + s, t);
-    (high, low + (t_low + (s_low + s_low)))
-}
-
-#[inline(always)]
-fn square<I: Isa>(s: f64, s_low: f64) -> (f64, f64) {
-    let (z, error) = two_product::<I, f64>(s, s);
-    (z, (s + s).fma::<I>(s_low, error))
-}
-
-#[inline(always)]
-fn multiply<I: Isa>(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
-    let (p, error) = two_product::<I, f64>(a.0, b.0);
-    (p, a.0.fma::<I>(b.1, a.1.fma::<I>(b.0, error)))
-}
-
-/// ln |x| at 0, infinity and NaN, where the reduction gives nonsense; `ln` elsewhere.
-#[inline(always)]
-fn ln_edges<T: Word>(size: T, ln: T) -> T {
-    let ln = if size < T::INFINITY { ln } else { size };
-    if size == T::lit(0.0) {
-        -T::INFINITY
-    } else {
-        ln
-    }
+    let NearPoint { r: f, ln: ln_c } = near_point::<I>(m);
+    let low = k.fma::<I>(f64::LN2.1, ln_c.1);
+    // Exact, and larger than f unless it is 0; f itself is exact too.
+    let (high, f_low) = fast_two_sum(k.fma::<I>(f64::LN2.0, ln_c.0), f);
+    let half = 0.5 * f;
+    let (square, square_low) = two_product::<I, f64>(half, f);
+    let (high, sum_low) = fast_two_sum(high, -square);
+    let cube = (f * f) * f;
+    let tail = cube.fma::<I>(
+        poly::<I, f64>(f, &LN_LONG),
+        (low + f_low) + (sum_low - square_low),
+    );
+    fast_two_sum(high, tail)
 }
 
 /// The distance of |y| from the nearest even integer: 0 for even, 1 for odd integers.
@@ -127,51 +77,80 @@ fn from_even<I: Isa, T: Word>(y: T) -> T {
     whole.fma::<I>(T::lit(-2.0), size).magnitude()
 }
 
-/// xʸ from |x|ʸ: signs, and the arguments where the logarithm does not decide.
+/// What decides a power beside the logarithm.
+struct Signs<T> {
+    /// |x| where y is an integer and the sign of x need not decide, otherwise x.
+    base: T,
+    /// Negative where the power is.
+    sign: T,
+}
+
 #[inline(always)]
-fn signed<I: Isa, T: Word>(x: T, y: T, power: T) -> T {
+fn signs<I: Isa, T: Word>(x: T, y: T) -> Signs<T> {
     let (zero, one) = (T::lit(0.0), T::lit(1.0));
     let rest = from_even::<I, T>(y);
-    let power = power.flip_sign(if rest == one { x } else { zero });
-    // A finite negative x has a power only at integers.
-    let no_integer = (rest > zero) & (rest < one);
-    let power = if (x < zero) & (x > -T::INFINITY) & no_integer {
-        T::NAN
-    } else {
-        power
-    };
-    // 1 even where the other argument is NaN.
-    if (x == one) | (y == zero) { one } else { power }
+    let odd = rest == one;
+    Signs {
+        // NaN is no integer.
+        base: if odd | (rest == zero) {
+            x.magnitude()
+        } else {
+            x
+        },
+        sign: if odd { x } else { zero },
+    }
+}
+
+/// ln |x| also where the reduction gives nonsense, or the power of a finite negative x is none.
+#[inline(always)]
+fn ln_edges<T: Word>(size: T, base: T, ln: T) -> T {
+    let zero = T::lit(0.0);
+    let ln = if base < zero { T::NAN } else { ln };
+    let ln = if size < T::INFINITY { ln } else { size };
+    if size == zero { -T::INFINITY } else { ln }
+}
+
+/// xʸ from |x|ʸ.
+#[inline(always)]
+fn signed<T: Word>(Signs { base, sign }: Signs<T>, y: T, power: T) -> T {
+    // 1 even where the other argument is NaN, and (-1)^±∞.
+    let one = T::lit(1.0);
+    let one_anyhow = (base == one) | (y == T::lit(0.0));
+    (if one_anyhow { one } else { power }).flip_sign(sign)
 }
 
 /// xʸ
 #[inline(always)]
 pub(super) fn powf_f64<I: Isa>(x: f64, y: f64) -> f64 {
     let size = x.magnitude();
+    let signs = signs::<I, f64>(x, y);
     let (ln, ln_low) = ln_parts::<I>(size);
-    let ln = ln_edges(size, ln);
-    // A finite y, so that (-1)^(±inf) = e⁰; any other x still goes to 0 or infinity.
-    let bounded = clamp(y, (-LARGE_POWER, LARGE_POWER));
-    let p = bounded * ln;
-    let p_low = bounded.fma::<I>(ln_low, -residual::<I, f64>(bounded, ln, p));
-    // Where the result is 0 or infinite, the error of the product need not exist.
-    let p_low = if p.magnitude() < 800.0 { p_low } else { 0.0 };
-    signed::<I, f64>(x, y, exp_of_sum::<I, f64>(clamp(p, f64::EXP_RANGE), p_low))
+    let ln = ln_edges(size, signs.base, ln);
+    let p = y * ln;
+    let p_low = y.fma::<I>(ln_low, -residual::<I, f64>(y, ln, p));
+    // Where the result is 0 or infinite, the error of the product may be large or NaN.
+    let p_low = if p_low < 0.1 { p_low } else { 0.1 };
+    let p_low = if p_low > -0.1 { p_low } else { -0.1 };
+    let power = exp_of_sum::<I, f64>(clamp(p, f64::EXP_RANGE), p_low);
+    signed(signs, y, power)
 }
 
 /// xʸ, in `f64` up to the last rounding.
 #[inline(always)]
 pub(super) fn powf_f32<I: Isa>(x: f32, y: f32) -> f32 {
+    let signs = signs::<I, f32>(x, y);
     let size = f64::from(x.magnitude());
     let (k, m, _) = size.split();
     let f = m - 1.0;
-    let bend = f.fma::<I>(poly::<I, f64>(f, &LN_SHORT), -0.5);
-    let ln = k.fma::<I>(std::f64::consts::LN_2, (f * f).fma::<I>(bend, f));
-    let bounded = clamp(f64::from(y), (-LARGE_POWER, LARGE_POWER));
-    let p = clamp(bounded * ln_edges(size, ln), (-700.0, 700.0));
+    let s = f / (m + 1.0);
+    let z = s * s;
+    let rest = (-z).fma::<I>(poly::<I, f64>(z, &ATANH_SHORT), f);
+    let ln = k.fma::<I>(std::f64::consts::LN_2, (-s).fma::<I>(rest, f));
+    let ln = ln_edges(size, f64::from(signs.base), ln);
+    let p = clamp(f64::from(y) * ln, (-700.0, 700.0));
     let magic = f64::MAGIC + f64::BIAS;
     let k = p.fma::<I>(std::f64::consts::LOG2_E, magic);
     let r = (k - magic).fma::<I>(-std::f64::consts::LN_2, p);
     let e = (r * r).fma::<I>(poly::<I, f64>(r, &EXP_SHORT), r) + 1.0;
-    signed::<I, f32>(x, y, (e * f64::pow2(k)) as f32)
+    signed(signs, y, (e * f64::pow2(k)) as f32)
 }

@@ -5,6 +5,12 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{Lane, exp, ln};
 
+/// The lower end of the mantissas of [`Word::split`], near 1/√2. With it one interval of
+/// [`super::table`] reaches from 1 - 2⁻⁹·⁷ to 1 + 2⁻⁷·⁵ and has c = 1: there ln c = 0, r = m - 1, and
+/// a logarithm near 0 keeps its relative accuracy. Of the ends that allow this, in steps of 2⁻¹²,
+/// it keeps |r| smallest beside |ln m| in the other intervals.
+pub(super) const LOW: f64 = 0.705810546875;
+
 /// A floating-point type seen as a word of bits.
 pub(super) trait Word:
     Lane
@@ -58,7 +64,7 @@ pub(super) trait Word:
     /// Two factors of 2ⁿ about equally large, from n + 2 [`Self::BIAS`] in the low bits of `k`:
     /// neither overflows where 2ⁿ does, and only multiplying by the second one rounds.
     fn pow2_halves(k: Self) -> (Self, Self);
-    /// x = 2ᵏ m with m in [0.75, 1.5), for positive normal x: k, m and 2⁻ᵏ.
+    /// x = 2ᵏ m with m in [[`LOW`], 2 [`LOW`]), for positive normal x: k, m and 2⁻ᵏ.
     fn split(self) -> (Self, Self, Self);
 }
 
@@ -112,13 +118,13 @@ macro_rules! word {
             }
             #[inline(always)]
             fn split(self) -> (Self, Self, Self) {
-                // Adding moves the exponent boundary from 1 to 0.75, and k up by `bias` + 1 so
+                // Adding moves the exponent boundary from 1 to `START`, and k up by `bias` + 1 so
                 // that it stays positive.
-                const LOW: $bits = (0.75 as $t).to_bits();
+                const START: $bits = (LOW as $t).to_bits();
                 const UP: $bits = $bias + 1;
-                let moved = self.to_bits().wrapping_add((UP << $mantissa) - LOW);
+                let moved = self.to_bits().wrapping_add((UP << $mantissa) - START);
                 let k_up = moved >> $mantissa;
-                let m = $t::from_bits((moved & ((1 << $mantissa) - 1)) + LOW);
+                let m = $t::from_bits((moved & ((1 << $mantissa) - 1)) + START);
                 // The exponent of 2^mantissa leaves unit steps in the low bits.
                 const UNITS: $t = (1_u64 << $mantissa) as $t;
                 let k = $t::from_bits(k_up | UNITS.to_bits()) - (UNITS + UP as $t);
