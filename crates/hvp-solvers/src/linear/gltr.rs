@@ -4,9 +4,10 @@ use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
+use super::checks::{check_radius, check_tolerances, check_vector};
 use super::secular::{Found, Tridiagonal};
 use crate::eigen::basis::Basis;
-use crate::error::{Quantity, SolverError, check_finite, check_len, check_setting};
+use crate::error::{Quantity, SolverError, check_len, check_setting};
 use crate::operator::{LinearOperator, apply};
 use crate::random::generator;
 use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale};
@@ -315,19 +316,13 @@ impl<T: Real> GltrWorkspace<T> {
     }
 }
 
-fn check_radius<T: Real>(radius: T) -> Result<(), SolverError> {
-    let positive = radius > T::zero() && radius.is_finite();
-    check_setting("radius", radius.as_f64(), positive, "positive and finite")
-}
-
 impl Gltr {
     /// A workspace for dimension `n` and these settings.
     ///
     /// # Errors
     /// [`SolverError::InvalidSetting`] for a tolerance that is negative or NaN.
     pub fn workspace<T: Real>(&self, n: usize) -> Result<GltrWorkspace<T>, SolverError> {
-        let tol = self.relative_tolerance;
-        check_setting("relative_tolerance", tol, tol >= 0.0, "at least zero")?;
+        check_tolerances(&[("relative_tolerance", self.relative_tolerance)])?;
         let stored = self.storage == GltrStorage::Stored;
         let capacity = match (stored, self.max_iters) {
             (true, limit) => limit.unwrap_or(300).min(n),
@@ -384,8 +379,7 @@ impl<T: Real> GltrWorkspace<T> {
         radius: T,
     ) -> Result<GltrOutcome<T>, SolverError> {
         check_len("operator", b.dim(), self.g.len())?;
-        check_len("gradient", g.len(), self.g.len())?;
-        check_finite("gradient", g)?;
+        check_vector("gradient", g, self.g.len())?;
         check_radius(radius)?;
         self.g.iter_mut().zip(g).for_each(|(own, &g)| *own = g);
         self.unit = power_of_two_below(norm2(&self.g));

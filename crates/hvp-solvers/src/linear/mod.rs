@@ -8,6 +8,7 @@
 
 mod boundary;
 mod cg;
+mod checks;
 mod gltr;
 mod minres;
 mod minres_run;
