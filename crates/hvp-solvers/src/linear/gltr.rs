@@ -2,6 +2,7 @@
 
 use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::checks::{check_radius, check_tolerances, check_vector};
@@ -25,10 +26,23 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale};
 /// One run serves every radius and every shift: see [`GltrWorkspace::resolve`] and
 /// [`GltrWorkspace::shifted`].
 ///
-/// When `g` lies in an invariant space the Krylov space ends, blind to the rest of the
-/// spectrum. Then (with a stored basis) up to `probe` products go on from a random
-/// orthogonal vector to look for a lower eigenvalue, so that the **hard case** is found. A
-/// run that reaches its tolerance before its Krylov space ends does not look.
+/// When `g` lies in an invariant space, or nearly so, the Krylov space ends, blind to the rest
+/// of the spectrum. So a run with a stored basis that converges at `β ≤ eps^¼‖T‖` goes on
+/// for `probe` products, from a random orthogonal vector where the space ends; and if they
+/// bring a lower eigenvalue to light, until the residual is within tolerance again: the
+/// **hard case**.
+///
+/// What the residual `r` says of the model: with `δ = max(0, −λ_min(B) − λ)`,
+///
+/// `m(z) − min m ≤ 2Δ‖r‖ + 2δΔ²`,
+///
+/// from `m(y) − m(z) = ½(y−z)ᵀ(B+λI)(y−z) + rᵀ(y−z) + ½λ(Δ²−‖y‖²)` for any `y` in the ball.
+/// `δ` is not larger than the error of the lowest Ritz value, [`GltrWorkspace::leftmost`], and
+/// mostly zero: while `λ < −λ_min`, the leftmost eigenvector `u` grows in the Krylov space as a
+/// Chebyshev polynomial at `λ_min`, faster than the residual falls, as one at `−λ`. So a
+/// component of `g` along `u` above the tolerance shows before the run converges. One
+/// between the tolerance and what makes the run look can be missed: a smaller tolerance,
+/// or [`Lanczos`](crate::eigen::Lanczos) from a random start, finds it.
 ///
 /// - **Cost**: one product an iteration, with a stored basis `4nk` to `8nk` flops for full
 ///   reorthogonalisation. [`GltrStorage::TwoPass`] makes every product twice.
@@ -55,8 +69,8 @@ pub struct Gltr {
     pub max_iters: Option<usize>,
     /// Whether the Lanczos vectors are kept. Default [`GltrStorage::Stored`].
     pub storage: GltrStorage,
-    /// At most this many of the iterations look beyond an exhausted Krylov space.
-    /// Default 30; 0 never looks.
+    /// So many iterations look beyond a Krylov space that (nearly) ends. Default 30; 0
+    /// never looks.
     pub probe: usize,
     /// Seed of the random vector of the probe. Default 0.
     pub seed: u64,
@@ -127,7 +141,8 @@ pub struct GltrOutcome<T> {
     pub model: T,
     /// `‖z‖`.
     pub step_norm: T,
-    /// `‖(B + λI)z + g‖`, by the recurrence.
+    /// `‖(B + λI)z + g‖`, by the recurrence; with the rounding of the small problem, which
+    /// the tolerance does not look at.
     pub residual_norm: T,
     /// Products made for this outcome.
     pub n_products: usize,
@@ -286,8 +301,9 @@ impl<T: Real> GltrWorkspace<T> {
             Found::Boundary(lambda) => (GltrPlace::Boundary, lambda),
             Found::Hard(lambda) => (GltrPlace::HardCase, lambda),
         };
-        let residual = self.t.residual();
-        let stop = if residual <= self.tol && !matches!(otherwise, GltrStop::NonFinite { .. }) {
+        let outside = self.t.residual();
+        let residual = outside.hypot(self.t.residual_inside(lambda));
+        let stop = if outside <= self.tol && !matches!(otherwise, GltrStop::NonFinite { .. }) {
             GltrStop::Converged
         } else {
             otherwise
@@ -404,12 +420,12 @@ impl<T: Real> GltrWorkspace<T> {
         Ok(self.finish(b, found, stop))
     }
 
-    /// Grows the Krylov space until its best step is good enough.
+    /// Grows the Krylov space until its best step is good enough, and on for a look at what
+    /// else there is if the space hardly leads out of itself.
     fn expand<B: LinearOperator<T> + ?Sized>(&mut self, b: &B, radius: T) -> GltrStop {
-        let n = self.g.len();
         let mut rng = generator(self.config.seed);
-        let mut probes = self.config.probe;
-        let mut probing = false;
+        // Iterations of the look that are left.
+        let mut look: Option<usize> = None;
         let mut beta = T::zero();
         while self.t.len() < self.capacity {
             let Some((alpha, next)) = self.lanczos(b, beta) else {
@@ -418,37 +434,57 @@ impl<T: Real> GltrWorkspace<T> {
                 };
             };
             self.norm = self.norm.max(alpha.hypot(next).hypot(beta));
-            // What is left after orthogonalisation is rounding: the space is invariant.
-            let level = T::epsilon() * self.norm * T::of((n as f64).sqrt().max(10.0));
-            let exhausted = next <= level;
+            let exhausted = self.is_exhausted(next);
             beta = if exhausted { T::zero() } else { next };
             self.t.push(alpha, beta);
-            if probing {
-                probes = probes.saturating_sub(1);
-            } else if !exhausted {
+            look = look.map(|left| left.saturating_sub(1));
+            if look.unwrap_or(0) == 0 {
                 self.t.minimise(radius);
                 if self.t.residual() <= self.tol {
-                    return GltrStop::Converged;
+                    if look.is_some() || !self.has_reason_to_look(beta) {
+                        return GltrStop::Converged;
+                    }
+                    look = Some(self.config.probe);
                 }
-            }
-            let over = self.t.len() == self.capacity || self.t.len() >= n && self.basis.is_some();
-            if over || (probing && probes == 0) {
-                break;
             }
             if !exhausted {
                 self.turn(beta);
                 if let Some(basis) = &mut self.basis {
                     basis.push(&self.w, beta);
                 }
-                continue;
-            }
-            probing = true;
-            let Some(basis) = &mut self.basis else { break };
-            if probes == 0 || !basis.push_random(&mut rng, &mut self.w) {
+            } else if !self.restart(&mut rng) {
                 break;
             }
-            self.v.copy_from_slice(basis.row(basis.len() - 1));
         }
         GltrStop::MaxIterations
+    }
+
+    /// Whether what is left of the next Lanczos vector after orthogonalisation is rounding:
+    /// the space is invariant, or all there is.
+    fn is_exhausted(&self, next: T) -> bool {
+        let n = self.g.len();
+        let level = T::epsilon() * self.norm * T::of((n as f64).sqrt().max(10.0));
+        next <= level || (self.basis.is_some() && self.t.len() + 1 >= n)
+    }
+
+    /// Whether the residual `β|h_k|` owes its size to the coupling `β`, and not only to the
+    /// coordinates of the step: then what is outside may have been overlooked. At
+    /// `eps^¼ ‖T‖` the coupling moves the eigenvalues that are known by `√eps`, while sound
+    /// convergence leaves `β` at a good part of `‖T‖`.
+    fn has_reason_to_look(&self, beta: T) -> bool {
+        let weak = beta <= T::epsilon().sqrt().sqrt() * self.norm;
+        weak && self.config.probe > 0 && self.basis.is_some() && self.t.len() < self.g.len()
+    }
+
+    /// Makes a random vector orthogonal to the space the current one; false if there is none.
+    fn restart(&mut self, rng: &mut ChaCha8Rng) -> bool {
+        let Some(basis) = &mut self.basis else {
+            return false;
+        };
+        let found = basis.push_random(rng, &mut self.w);
+        if found {
+            self.v.copy_from_slice(basis.row(basis.len() - 1));
+        }
+        found
     }
 }

@@ -2,7 +2,6 @@
 
 use ad_core::Real;
 
-use super::boundary::boundary_steps;
 use crate::vector::{axpy, dot, norm2, scale};
 
 /// `min γh₁ + ½hᵀTh` over `‖h‖ ≤ Δ`, `T` with diagonal `alpha` and off-diagonal `beta`.
@@ -160,40 +159,35 @@ impl<T: Real> Tridiagonal<T> {
             }
         };
         if norm < radius {
-            self.add_null_vector(radius);
+            self.reach(radius);
             return Found::Hard(low);
         }
         let lambda = self.boundary_shift(low, high.max(low), radius);
-        // λ has only so many digits near −λ_min; the length then lacks a few.
-        let norm = norm2(&self.h);
-        scale(radius / norm, &mut self.h);
+        self.reach(radius);
         Found::Boundary(lambda)
     }
 
     /// The root of `‖h(λ)‖ = Δ` in `[low, high]` by Newton's method on `1/‖h(λ)‖`, which is
-    /// nearly linear and concave: from the left it converges without overshooting.
+    /// nearly linear and concave: from the left it converges without overshooting. Leaves
+    /// the factors and `h` of the shift that it returns.
     fn boundary_shift(&mut self, mut low: T, mut high: T, radius: T) -> T {
         const MAX_STEPS: usize = 100;
         let mut lambda = low;
         for _ in 0..MAX_STEPS {
-            let Some(norm) = self.shifted(lambda) else {
-                break;
-            };
-            if (norm - radius).abs() <= T::of(8.0) * T::epsilon() * radius {
-                break;
+            let mut newton = T::nan();
+            match self.shifted(lambda) {
+                Some(norm) if is_close(norm, radius) => return lambda,
+                Some(norm) => {
+                    if norm > radius {
+                        low = lambda;
+                    } else {
+                        high = lambda;
+                    }
+                    newton = lambda + self.newton_step(norm, radius);
+                }
+                // Rounding, next to −λ_min.
+                None => low = lambda,
             }
-            if norm > radius {
-                low = lambda;
-            } else {
-                high = lambda;
-            }
-            // −½ d‖h‖²/dλ = hᵀ(T + λI)⁻¹h, in units of ‖h‖².
-            self.y.clear();
-            self.y.extend_from_slice(&self.h);
-            scale(norm.recip(), &mut self.y);
-            Self::solve(&self.pivots, &self.beta, &mut self.y);
-            let slope = dot(&self.h, &self.y) / norm;
-            let newton = lambda + (norm - radius) / radius / slope;
             let middle = low + (high - low) * T::of(0.5);
             let next = if newton > low && newton < high {
                 newton
@@ -205,14 +199,30 @@ impl<T: Real> Tridiagonal<T> {
             }
             lambda = next;
         }
-        lambda
+        // Neighbouring numbers enclose the root: above it the factors exist for certain.
+        if self.shifted(high).is_none() {
+            self.h.fill(T::zero());
+        }
+        high
     }
 
-    /// The hard case: `h ← h + τu` on the boundary, `u` the leftmost eigenvector.
-    fn add_null_vector(&mut self, radius: T) {
+    /// Newton's step for `1/‖h(λ)‖ − 1/Δ`.
+    fn newton_step(&mut self, norm: T, radius: T) -> T {
+        // −½ d‖h‖²/dλ = hᵀ(T + λI)⁻¹h, in units of ‖h‖².
+        self.y.clear();
+        self.y.extend_from_slice(&self.h);
+        scale(norm.recip(), &mut self.y);
+        Self::solve(&self.pivots, &self.beta, &mut self.y);
+        let slope = dot(&self.h, &self.y) / norm;
+        (norm - radius) / radius / slope
+    }
+
+    /// `y ←` the leftmost eigenvector, by inverse iteration with the factors at hand; false
+    /// if nothing finite comes out.
+    fn null_vector(&mut self) -> bool {
         const INVERSE_ITERATIONS: usize = 4;
         self.y.clear();
-        // Any vector with a component along u will do; this one has no symmetry.
+        // Any vector with a component along it will do; this one has no symmetry.
         let start = |i: usize| T::of(1.0 + 0.618 * ((i * 7) % 11) as f64);
         self.y.extend((0..self.alpha.len()).map(start));
         for _ in 0..INVERSE_ITERATIONS {
@@ -221,19 +231,33 @@ impl<T: Real> Tridiagonal<T> {
             Self::solve(&self.pivots, &self.beta, &mut self.y);
         }
         let norm = norm2(&self.y);
-        if !(norm.is_finite() && norm > T::zero()) {
-            return;
-        }
         scale(norm.recip(), &mut self.y);
-        let (hh, hu) = (dot(&self.h, &self.h), dot(&self.h, &self.y));
-        let Some((minus, plus)) = boundary_steps(hh, hu, T::one(), radius) else {
-            return;
-        };
-        axpy(minus, &self.y, &mut self.h);
-        let below = self.model();
-        axpy(plus - minus, &self.y, &mut self.h);
-        if below < self.model() {
-            axpy(minus - plus, &self.y, &mut self.h);
+        norm.is_finite() && norm > T::zero()
+    }
+
+    /// Brings `h` to the boundary along the leftmost eigenvector `u`: `h ← h + τu`.
+    ///
+    /// That is the hard case, where `(T + λI)u = 0`. And it is where the rounding of `λ` goes:
+    /// next to `−λ_min` a unit in its last place moves `‖h(λ)‖` by `eps‖T‖/(λ + λ_min)` of
+    /// it, all of it along `u`, while stretching `h` would spoil its other components by as
+    /// much. The residual changes by `τ(λ + λ_min)` only. Of the two ends of the line the
+    /// nearer one is lower: the model there is `½(λ + λ_min)τ²` above a constant.
+    fn reach(&mut self, radius: T) {
+        let norm = norm2(&self.h);
+        if !is_close(norm, radius) && self.null_vector() {
+            // Roots of t² + 2bt − c in units of the radius, without cancellation.
+            let b = dot(&self.h, &self.y) / radius;
+            let share = norm / radius;
+            let c = (T::one() - share) * (T::one() + share);
+            let root = (b * b + c).max(T::zero()).sqrt();
+            let far = if b < T::zero() { b - root } else { b + root };
+            if far != T::zero() {
+                axpy(radius * (c / far), &self.y, &mut self.h);
+            }
+        }
+        let norm = norm2(&self.h);
+        if norm > T::zero() {
+            scale(radius / norm, &mut self.h);
         }
     }
 
@@ -247,11 +271,29 @@ impl<T: Real> Tridiagonal<T> {
         self.gamma * self.h.first().copied().unwrap_or(T::zero()) + sum
     }
 
-    /// `‖(T + λI)h + γe₁‖` in the larger space: `β_k |h_k|`.
+    /// What `(B + λI)z + g` has outside the space: `β_k |h_k|`.
     pub(super) fn residual(&self) -> T {
         match (self.beta.last(), self.h.last()) {
             (Some(&beta), Some(&h)) => (beta * h).abs(),
             _ => T::zero(),
         }
     }
+
+    /// What it has inside, `‖(T + λI)h + γe₁‖`: rounding.
+    pub(super) fn residual_inside(&mut self, lambda: T) -> T {
+        self.y.clear();
+        for (i, &h) in self.h.iter().enumerate() {
+            let source = if i == 0 { self.gamma } else { T::zero() };
+            let above = if i > 0 { self.h[i - 1] } else { T::zero() };
+            let below = self.h.get(i + 1).map_or(T::zero(), |&h| self.beta[i] * h);
+            let row = (self.alpha[i] + lambda) * h + self.above(i) * above + below;
+            self.y.push(row + source);
+        }
+        norm2(&self.y)
+    }
+}
+
+/// Whether a length is the radius up to the rounding of a solve.
+fn is_close<T: Real>(norm: T, radius: T) -> bool {
+    (norm - radius).abs() <= T::of(8.0) * T::epsilon() * radius
 }

@@ -181,16 +181,77 @@ fn hard_case() {
 
 #[test]
 fn nearly_hard_case() {
-    for tiny in [1e-4, 1e-8, 1e-14] {
-        let mut d = Array1::linspace(0.0, 4.0, 12);
-        d[0] = -1.0;
-        let mut g = Array1::ones(12);
-        g[0] = tiny;
-        let dense = DenseOperator::new(ndarray::Array2::from_diag(&d)).unwrap();
-        let found = Gltr::default().solve(&dense, g.view(), 10.0).unwrap();
-        assert_eq!(found.outcome.stop, GltrStop::Converged);
-        let step = (found.step.view(), found.outcome);
-        check_optimal(&dense, -1.0, g.view(), 10.0, step, 1e-7);
+    let n = 12;
+    let mut d = Array1::linspace(0.0, 4.0, n);
+    d[0] = -1.0;
+    let dense = DenseOperator::new(ndarray::Array2::from_diag(&d)).unwrap();
+    // A component above the tolerance is met on the way, one far below it by the look. In
+    // between (two of the powers here, others for the other tolerance) a run may stop too soon.
+    for tol in [1e-8, 1e-11] {
+        for tiny in (1..=18).map(|exponent| 10.0_f64.powi(-exponent)) {
+            if tiny < 0.9 * tol && tiny > 1.1e-3 * tol {
+                continue;
+            }
+            let mut g = Array1::ones(n);
+            g[0] = tiny;
+            let config = Gltr {
+                relative_tolerance: tol,
+                ..Gltr::default()
+            };
+            for radius in [0.5, 2.0, 10.0, 1e3] {
+                let found = config.solve(&dense, g.view(), radius).unwrap();
+                assert_eq!(found.outcome.stop, GltrStop::Converged);
+                let step = (found.step.view(), found.outcome);
+                check_optimal(&dense, -1.0, g.view(), radius, step, tol);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lower_eigenvalue_is_followed_to_the_tolerance() {
+    // 5 eigenvalues in g, and 395 others that the look has to work on for more than `probe`.
+    let n = 400;
+    let mut d = Array1::from_shape_fn(n, |i| -1.0 + 0.02 * i as f64);
+    let mut g = Array1::zeros(n);
+    for i in 0..5 {
+        d[n - 1 - i] = 2.0 + i as f64;
+        g[n - 1 - i] = 1.0;
+    }
+    let dense = DenseOperator::new(ndarray::Array2::from_diag(&d)).unwrap();
+    let found = Gltr::default().solve(&dense, g.view(), 3.0).unwrap();
+    assert_eq!(found.outcome.stop, GltrStop::Converged);
+    assert_eq!(found.outcome.place, GltrPlace::HardCase);
+    assert!(found.outcome.n_iters > 40, "{:?}", found.outcome);
+    let (z, out) = (found.step.view(), found.outcome);
+    check_optimal(&dense, -1.0, g.view(), 3.0, (z, out), 1e-8);
+}
+
+#[test]
+fn the_model_is_within_the_bound_of_the_residual() {
+    let n = 80;
+    let spectrum = Array1::linspace(-2.0, 30.0, n);
+    let dense = DenseOperator::new(with_spectrum(&spectrum, 7)).unwrap();
+    let g = normal(n, 8);
+    for radius in [0.1, 1.0, 20.0] {
+        let best = Gltr {
+            relative_tolerance: 1e-12,
+            ..Gltr::default()
+        };
+        let best = best.solve(&dense, g.view(), radius).unwrap().outcome.model;
+        for tol in [0.3, 1e-2, 1e-4, 1e-6] {
+            let config = Gltr {
+                relative_tolerance: tol,
+                ..Gltr::default()
+            };
+            let out = config.solve(&dense, g.view(), radius).unwrap().outcome;
+            assert_eq!(out.stop, GltrStop::Converged);
+            let missed = (2.0 - out.lambda).max(0.0);
+            let bound = 2.0 * radius * (out.residual_norm + missed * radius);
+            let gap = out.model - best;
+            assert!(gap >= -1e-12 * best.abs(), "{radius} {tol}: {gap:e}");
+            assert!(gap <= bound + 1e-12 * best.abs(), "{radius} {tol}: {gap:e}");
+        }
     }
 }
 
