@@ -11,9 +11,6 @@ use crate::operator::LinearOperator;
 use crate::random::generator;
 use crate::vector::{axpy, dot};
 
-/// What the spread of exchangeable samples is multiplied with, as for the trace.
-const CALIBRATION: f64 = 1.6;
-
 /// Estimates `diag A` by `XDiag` (Epperly, Tropp & Webber 2024) from `n_products` products.
 ///
 /// With `Q = orth(AΩ)` for `k = n_products/2` vectors of signs, sample `i` leaves `ωᵢ` out
@@ -150,7 +147,7 @@ impl DiagonalEstimator {
             }
         }
         let k = k as f64;
-        let factor = T::of(student_95(k - 1.0) * CALIBRATION / (k * (k - 1.0)).sqrt());
+        let factor = T::of(student_95(k - 1.0) / (k * (k - 1.0)).sqrt());
         found.error_bars = squares.iter().map(|v| factor * v.sqrt()).collect();
         if let Some(diagonal) = found.diagonal.as_slice_mut() {
             axpy(T::one(), &mean, diagonal);

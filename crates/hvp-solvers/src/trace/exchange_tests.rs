@@ -73,3 +73,26 @@ fn xnystrace_is_the_mean_over_left_out_vectors() {
         }
     }
 }
+
+#[test]
+fn estimates_without_a_vector_are_those_from_the_others() {
+    for (spectrum, k) in spectra()[..3]
+        .iter()
+        .flat_map(|s| [(s, 2), (s, 4), (s, 10)])
+    {
+        let op = DenseOperator::new(with_spectrum(spectrum)).unwrap();
+        let omega = spheres::<f64>(k, N, &mut generator(5));
+        let tol = 1e-11 * spectrum.sum();
+        let x = xtrace_from(&op, &omega, &mut generator(6));
+        let nystrom = xnystrace_from(&op, &omega);
+        assert_eq!((x.left_out.len(), nystrom.left_out.len()), (k, k));
+        for i in 0..k {
+            let others = without(&omega, i);
+            let mean = |s: Samples| s.values.iter().sum::<f64>() / (k - 1) as f64;
+            let direct = mean(xtrace_from(&op, &others, &mut generator(6)));
+            assert!((x.left_out[i] - direct).abs() < tol, "{k}: {direct}");
+            let direct = mean(xnystrace_from(&op, &others));
+            assert!((nystrom.left_out[i] - direct).abs() < tol, "{k}: {direct}");
+        }
+    }
+}

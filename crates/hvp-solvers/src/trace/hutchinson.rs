@@ -24,7 +24,7 @@ where
     }
     Samples {
         values,
-        factor: 1.0,
+        left_out: Vec::new(),
         n_products: m,
         stop: TraceStop::Estimated,
     }
@@ -51,7 +51,7 @@ where
     let outside = (0..g.nrows()).map(|i| dot(row(&g, i), row(&ag, i)).as_f64());
     Samples {
         values: outside.map(|v| inside + v).collect(),
-        factor: 1.0,
+        left_out: Vec::new(),
         n_products: m,
         stop: TraceStop::Estimated,
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Quantity;
+use crate::vector::norm2;
 
 /// How an estimate ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +53,8 @@ pub struct TraceEstimate {
 /// What a method hands over: samples whose mean is the estimate.
 pub(super) struct Samples {
     pub(super) values: Vec<f64>,
-    /// Calibration of the standard error.
-    pub(super) factor: f64,
+    /// Estimates that leave out one random vector each; empty if samples are independent.
+    pub(super) left_out: Vec<f64>,
     pub(super) n_products: usize,
     pub(super) stop: TraceStop,
 }
@@ -62,7 +63,7 @@ impl Samples {
     pub(super) fn exact(value: f64, n_products: usize) -> Self {
         Self {
             values: vec![value],
-            factor: 0.0,
+            left_out: Vec::new(),
             n_products,
             stop: TraceStop::Exact,
         }
@@ -71,7 +72,7 @@ impl Samples {
     pub(super) fn non_finite(n_products: usize) -> Self {
         Self {
             values: Vec::new(),
-            factor: 0.0,
+            left_out: Vec::new(),
             n_products,
             stop: TraceStop::NonFinite {
                 what: Quantity::Product,
@@ -81,11 +82,12 @@ impl Samples {
 
     pub(super) fn estimate(&self, seed: u64) -> TraceEstimate {
         let k = self.values.len().max(1) as f64;
-        // Divided before they are summed, so that only the result can overflow.
-        let mean: f64 = self.values.iter().map(|v| v / k).sum();
-        let deviations: Vec<f64> = self.values.iter().map(|v| v - mean).collect();
-        let spread = crate::vector::norm2(&deviations) / (k * (k - 1.0).max(1.0)).sqrt();
-        let standard_error = self.factor * spread;
+        let (mean, deviation) = mean_and_deviation(&self.values);
+        let standard_error = if self.left_out.is_empty() {
+            deviation / (k * (k - 1.0).max(1.0)).sqrt()
+        } else {
+            mean_and_deviation(&self.left_out).1
+        };
         let mut found = TraceEstimate {
             value: mean,
             standard_error,
@@ -105,6 +107,15 @@ impl Samples {
         }
         found
     }
+}
+
+/// The mean `x̄` and `√Σ(x − x̄)²`.
+fn mean_and_deviation(x: &[f64]) -> (f64, f64) {
+    let k = x.len().max(1) as f64;
+    // Divided before they are summed, so that only the result can overflow.
+    let mean: f64 = x.iter().map(|v| v / k).sum();
+    let deviations: Vec<f64> = x.iter().map(|v| v - mean).collect();
+    (mean, norm2(&deviations))
 }
 
 /// Student's two-sided 95 % point: a table where its expansion in `1/ν` (Cornish & Fisher)
