@@ -51,8 +51,11 @@ impl Default for DiagonalEstimator {
 pub struct DiagonalEstimate<T> {
     /// The estimate; always finite.
     pub diagonal: Array1<T>,
-    /// For each entry the half width of an interval meant to cover it in 95 % of all
-    /// seeds, as [`TraceEstimate::error_bar`](super::TraceEstimate::error_bar).
+    /// For each entry the half width of an interval around it: Student's factor for 95 % and
+    /// `k − 1` degrees of freedom times `std/√k` of the `k` samples, as if they were
+    /// independent. They are not: on the spectra of
+    /// [`TraceEstimate::error_bar`](super::TraceEstimate::error_bar) (300 seeds, 30 products) it
+    /// covers 84 % of the entries (flat and step), 90 % (power law), 94 % (exponential).
     pub error_bars: Array1<T>,
     /// Products made.
     pub n_products: usize,

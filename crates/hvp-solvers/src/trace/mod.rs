@@ -3,7 +3,7 @@
 //! [`TraceEstimator`] draws random vectors `ω` with `E ωωᵀ = I`, so that `E ωᵀAω = tr A`;
 //! its better methods first take out a low-rank part of `A` exactly. [`DiagonalEstimator`] does
 //! the same for the diagonal. Every estimate is unbiased (up to a shift at rounding
-//! level), repeatable from its seed, and comes with a bar that was calibrated.
+//! level), repeatable from its seed, and comes with a bar whose coverage is stated.
 
 mod diagonal;
 mod exchange;
@@ -74,7 +74,7 @@ impl TraceMethod {
 /// let found = TraceEstimator::default().estimate(&DiagonalOperator::new(spectrum))?;
 /// assert_eq!(found.n_products, 30);
 /// assert!((found.value - 1.0 / 0.3).abs() <= found.error_bar);
-/// assert!(found.error_bar < 0.05);
+/// assert!(found.error_bar < 0.1); // 3 % of the trace
 /// # Ok::<(), hvp_solvers::SolverError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
