@@ -209,6 +209,30 @@ fn nearly_hard_case() {
 }
 
 #[test]
+fn hard_case_in_single_precision() {
+    let b = DiagonalOperator::new(array![-1.0_f32, 1.0, 2.0, 3.0, 2.0]);
+    let g = array![0.0_f32, 1.0, -1.0, 2.0, 0.5];
+    let config = Gltr {
+        relative_tolerance: 1e-5,
+        ..Gltr::default()
+    };
+    let found = config.solve(&b, g.view(), 5.0).unwrap();
+    assert_eq!(found.outcome.place, GltrPlace::HardCase);
+    assert_eq!(found.outcome.stop, GltrStop::Converged);
+    // −(B + I)⁺g, and the rest of the length along the first axis, of either sign.
+    let exact = [-0.5_f32, 1.0 / 3.0, -0.5, -0.5 / 3.0];
+    for (z, e) in found.step.iter().skip(1).zip(exact) {
+        // A few dozen operations with numbers up to Δ = 5.
+        assert!(
+            (z - e).abs() < 32.0 * 5.0 * f32::EPSILON,
+            "{:?}",
+            found.step
+        );
+    }
+    assert!((found.outcome.step_norm / 5.0 - 1.0).abs() < 8.0 * f32::EPSILON);
+}
+
+#[test]
 fn a_lower_eigenvalue_is_followed_to_the_tolerance() {
     // 5 eigenvalues in g, and 395 others that the look has to work on for more than `probe`.
     let n = 400;
