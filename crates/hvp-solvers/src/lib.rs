@@ -12,6 +12,7 @@
 //! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
 //! | [`newton`] | where is a minimum of `f`? |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
+//! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |
 //! | [`dense`] | the same for a matrix small enough to factorise |
 //!
 //! Not converging is an outcome, with its reason and the best point so far; an
@@ -44,6 +45,7 @@ pub mod newton;
 pub mod objective;
 pub mod operator;
 mod random;
+pub mod trace;
 pub mod vector;
 
 pub use curvature::{FunctionObjective, LinearizedOperator};

@@ -1,4 +1,4 @@
-//! The loops of conjugate gradients allocate nothing: more iterations, same count.
+//! The loops of the linear solvers allocate nothing: more iterations, same count.
 
 #![allow(
     unsafe_code,
@@ -9,7 +9,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hvp_solvers::linear::{Cg, Identity, TruncatedCg, TruncatedWorkspace};
+use hvp_solvers::linear::{
+    Cg, Gltr, Identity, Minres, MinresCurvature, TruncatedCg, TruncatedWorkspace,
+};
 use hvp_solvers::operator::DiagonalOperator;
 use ndarray::Array1;
 
@@ -41,7 +43,7 @@ fn allocations(mut run: impl FnMut()) -> usize {
 
 // One test in this binary: another thread would allocate at the same time.
 #[test]
-fn loops_of_conjugate_gradients_do_not_allocate() {
+fn loops_of_linear_solvers_do_not_allocate() {
     let a = DiagonalOperator::new(Array1::linspace(1.0, 1e4, 300));
     let b = Array1::ones(300);
     let cg = |max_iters| {
@@ -52,6 +54,24 @@ fn loops_of_conjugate_gradients_do_not_allocate() {
         allocations(|| drop(config.solve(&a, b.view()).unwrap()))
     };
     assert_eq!(cg(2), cg(100));
+
+    let minres = |max_iters| {
+        let config = Minres {
+            max_iters: Some(max_iters),
+            curvature: MinresCurvature::Record,
+            ..Minres::default()
+        };
+        allocations(|| drop(config.solve(&a, b.view()).unwrap()))
+    };
+    assert_eq!(minres(2), minres(100));
+
+    let mut krylov = Gltr::default().workspace(300).unwrap();
+    let mut solve = || {
+        krylov.solve(&a, b.view(), 1e-2).unwrap();
+        krylov.resolve(&a, 1e-3).unwrap();
+    };
+    solve();
+    assert_eq!(allocations(&mut solve), 0);
 
     let mut work = TruncatedWorkspace::new(300);
     let config = TruncatedCg {

@@ -1,9 +1,9 @@
 //! Extreme eigenpairs of a symmetric operator, with certificates.
 
-mod basis;
+pub(crate) mod basis;
 mod lanczos;
 mod outcome;
-mod symmetric;
+pub(crate) mod symmetric;
 mod which;
 
 pub use lanczos::Lanczos;

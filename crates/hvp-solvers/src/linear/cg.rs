@@ -4,8 +4,9 @@ use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
+use super::checks::{check_system, check_tolerances};
 use super::preconditioner::{Identity, Preconditioner, precondition};
-use crate::error::{Quantity, SolverError, check_finite, check_len, check_setting};
+use crate::error::{Quantity, SolverError};
 use crate::operator::{LinearOperator, apply};
 use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, scale_sub};
 
@@ -146,7 +147,11 @@ impl Cg {
         P: Preconditioner<T> + ?Sized,
     {
         let n = a.dim();
-        self.check(n, b, x0, m.dim())?;
+        check_system(n, b, x0, m.dim())?;
+        check_tolerances(&[
+            ("relative_tolerance", self.relative_tolerance),
+            ("absolute_tolerance", self.absolute_tolerance),
+        ])?;
         // A power of two: in units of it nothing overflows, and no bit changes.
         let unit = power_of_two_below(norm2(&b.to_vec()));
         let scaled = |v: ArrayView1<'_, T>| v.iter().map(|&v| v / unit).collect::<Vec<T>>();
@@ -190,26 +195,6 @@ impl Cg {
             stop,
             stats,
         })
-    }
-
-    fn check<T: Real>(
-        &self,
-        n: usize,
-        b: ArrayView1<'_, T>,
-        x0: Option<ArrayView1<'_, T>>,
-        preconditioner_dim: Option<usize>,
-    ) -> Result<(), SolverError> {
-        check_len("b", b.len(), n)?;
-        check_finite("b", b)?;
-        if let Some(x0) = x0 {
-            check_len("x0", x0.len(), n)?;
-            check_finite("x0", x0)?;
-        }
-        check_len("preconditioner", preconditioner_dim.unwrap_or(n), n)?;
-        let rel = self.relative_tolerance;
-        check_setting("relative_tolerance", rel, rel >= 0.0, "at least zero")?;
-        let abs = self.absolute_tolerance;
-        check_setting("absolute_tolerance", abs, abs >= 0.0, "at least zero")
     }
 }
 

@@ -5,9 +5,10 @@ use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::NegativeCurvature;
+use super::checks::{check_system, check_tolerances};
 use super::minres_run::{Limits, Run};
 use super::preconditioner::{Identity, Preconditioner};
-use crate::error::{Quantity, SolverError, check_finite, check_len, check_setting};
+use crate::error::{Quantity, SolverError};
 use crate::operator::LinearOperator;
 
 /// MINRES (Paige & Saunders 1975) for `A x = b` with a symmetric operator that may be
@@ -185,20 +186,12 @@ impl Minres {
         P: Preconditioner<T> + ?Sized,
     {
         let n = a.dim();
-        check_len("b", b.len(), n)?;
-        check_finite("b", b)?;
-        if let Some(x0) = x0 {
-            check_len("x0", x0.len(), n)?;
-            check_finite("x0", x0)?;
-        }
-        check_len("preconditioner", m.dim().unwrap_or(n), n)?;
-        for (name, tol) in [
+        check_system(n, b, x0, m.dim())?;
+        check_tolerances(&[
             ("relative_tolerance", self.relative_tolerance),
             ("absolute_tolerance", self.absolute_tolerance),
             ("least_squares_tolerance", self.least_squares_tolerance),
-        ] {
-            check_setting(name, tol, tol >= 0.0, "at least zero")?;
-        }
+        ])?;
         let limits = Limits {
             relative: T::of(self.relative_tolerance),
             absolute: T::of(self.absolute_tolerance),

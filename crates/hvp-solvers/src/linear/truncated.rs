@@ -4,9 +4,10 @@ use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
+use super::checks::{check_preconditioner, check_radius, check_tolerances, check_vector};
 use super::piece::Piece;
 use super::preconditioner::{Identity, Preconditioner, precondition};
-use crate::error::{Quantity, SolverError, check_finite, check_len, check_setting};
+use crate::error::{Quantity, SolverError, check_len};
 use crate::operator::{LinearOperator, apply};
 use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, scale_sub};
 
@@ -314,14 +315,12 @@ impl TruncatedCg {
         P: Preconditioner<T> + ?Sized,
     {
         let n = b.dim();
-        check_len("gradient", g.len(), n)?;
+        check_vector("gradient", g, n)?;
         check_len("workspace", work.z.len(), n)?;
-        check_len("preconditioner", m.dim().unwrap_or(n), n)?;
-        check_finite("gradient", g)?;
-        let positive = radius > T::zero() && radius.is_finite();
-        check_setting("radius", radius.as_f64(), positive, "positive and finite")?;
+        check_preconditioner(m.dim(), n)?;
+        check_radius(radius)?;
         let tol = self.relative_tolerance;
-        check_setting("relative_tolerance", tol, tol >= 0.0, "at least zero")?;
+        check_tolerances(&[("relative_tolerance", tol)])?;
         let g_norm = work.start(g, m.is_identity());
         let radius = (radius / work.unit).min(T::max_value());
         let tol = T::of(tol) * g_norm;

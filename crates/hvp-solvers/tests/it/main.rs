@@ -9,8 +9,10 @@
 mod cg;
 mod dense;
 mod faults;
+mod gltr;
 mod kit;
 mod lanczos;
 mod minres;
 mod newton;
+mod trace;
 mod truncated;
