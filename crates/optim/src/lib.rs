@@ -19,7 +19,6 @@
     reason = "array views are small handles, passed by value as ndarray itself does"
 )]
 
-mod awake;
 mod bits;
 pub mod data;
 pub mod finite_sum;

@@ -7,8 +7,6 @@ use ndarray::ArrayViewMut1;
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
-use crate::awake::Awake;
-
 /// The most accumulators whose list stays off the heap.
 const INLINE: usize = 16;
 
@@ -125,7 +123,6 @@ pub(super) fn reduce<T: Real, S: Send>(
                     sum(at, lane.0, &mut lane.1);
                 };
                 if parallel && lanes.len() > 1 {
-                    pool.awake.keep();
                     lanes
                         .par_iter_mut()
                         .enumerate()
@@ -139,9 +136,6 @@ pub(super) fn reduce<T: Real, S: Send>(
                     .fold(T::zero(), |value, lane| value + lane.1.value)
             };
             combine(out, totals, factor, parallel);
-            if parallel && states.len() > 1 {
-                pool.awake.keep();
-            }
             factor * value
         },
     )
@@ -181,14 +175,12 @@ struct Workspace<T> {
 #[derive(Debug)]
 pub(super) struct ScratchPool<T> {
     idle: Mutex<Vec<Workspace<T>>>,
-    awake: Awake,
 }
 
 impl<T: Real> ScratchPool<T> {
     pub(super) fn new() -> Self {
         Self {
             idle: Mutex::new(Vec::with_capacity(8)),
-            awake: Awake::new(),
         }
     }
 
