@@ -75,3 +75,31 @@ impl<T: Real, E: Element<T, K>, const K: usize> NullaryFnOnce for Pass<'_, T, E,
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::first_order::{Adam, FirstOrder};
+
+    #[test]
+    fn threads_and_gaps_do_not_show() {
+        let n = 3 * GRAIN + 5;
+        let grad = Array1::from_shape_fn(n, |i| (i as f64).sin());
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let (rule, mut x) = (Adam::default(), Array1::ones(n));
+            let mut state = FirstOrder::<f64>::init(&rule, n);
+            let step = || rule.step(&mut state, x.view_mut(), grad.view(), 0.1);
+            pool.build().unwrap().install(step);
+            x
+        };
+        let one = run(1);
+        assert_eq!(run(3), one);
+
+        let (rule, mut wide) = (Adam::default(), ndarray::Array2::ones((n, 2)));
+        let mut state = FirstOrder::<f64>::init(&rule, n);
+        rule.step(&mut state, wide.column_mut(1), grad.view(), 0.1);
+        assert_eq!(wide.column(1), one);
+        assert_eq!(wide.column(0), Array1::<f64>::ones(n));
+    }
+}
