@@ -11,8 +11,8 @@ use crate::problem::{Kind, Problem, sum};
 #[must_use]
 pub fn watson(n: usize) -> Problem {
     let minimum = match n {
-        6 => 2.287_670_053_552_436e-3,
-        9 => 1.399_760_138_098_02e-6,
+        6 => 0.002_287_670_053_552_436_3,
+        9 => 1.399_760_138_099_02e-6,
         12 => 4.722_381_105_891_757e-10,
         _ => panic!("the minimum of Watson's problem is known for n = 6, 9 and 12, not for {n}"),
     };
@@ -75,7 +75,7 @@ pub fn extended_powell_singular(n: usize) -> Problem {
 pub fn penalty_1(n: usize) -> Problem {
     let minimum = match n {
         4 => 2.249_977_500_899_937e-5,
-        10 => 7.087_651_467_090_37e-5,
+        10 => 7.087_651_467_090_369e-5,
         _ => panic!("the minimum of penalty I is known for n = 4 and 10, not for {n}"),
     };
     let start: Vec<_> = (1..=n).map(|j| j as f64).collect();
