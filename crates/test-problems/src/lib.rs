@@ -19,6 +19,8 @@
 //! | 27–31, 35 | any n, systems of nonlinear equations | [`systems`] |
 //! | 32–34 | any n, linear residuals | [`linear`] |
 //!
+//! [`network`] has a small classifier's loss beside them, and [`Tally`] counts what a run costs.
+//!
 //! `reference/` states every problem a second time, in Python, for multiple precision: values,
 //! gradients, products and the answers to 25 digits, against which the tests of this crate check the
 //! recordings; its README says what each file is.
@@ -35,11 +37,14 @@ pub mod classic;
 mod data;
 pub mod fits;
 pub mod linear;
+pub mod network;
 mod problem;
 pub mod sums;
 pub mod systems;
+mod tally;
 
 pub use problem::{Kind, Problem, Stationary};
+pub use tally::{Counts, Mark, Tally};
 
 /// All 35, those of variable dimension at a usual one.
 #[must_use]

@@ -129,15 +129,20 @@ impl Problem {
     /// other stationary values; at a saddle, no method should end.
     #[must_use]
     pub fn is_answer(&self, value: f64) -> bool {
-        let others = self
-            .others
-            .iter()
-            .filter(|other| other.kind != Kind::Saddle);
-        let others = others.map(|other| other.value);
-        std::iter::once(self.minimum)
-            .chain(others)
-            .any(|known| (value - known).abs() <= TOLERANCE * known.abs().max(1.0))
+        self.answers().iter().any(|&known| is_near(value, known))
     }
+
+    /// The values at which a method may end: the least one first, then the others but for saddles.
+    #[must_use]
+    pub fn answers(&self) -> Vec<f64> {
+        let others = self.others.iter().filter(|other| other.kind != Kind::Saddle);
+        let others = others.map(|other| other.value);
+        std::iter::once(self.minimum).chain(others).collect()
+    }
+}
+
+pub(crate) fn is_near(value: f64, known: f64) -> bool {
+    (value - known).abs() <= TOLERANCE * known.abs().max(1.0)
 }
 
 /// Σ of at least one term.
