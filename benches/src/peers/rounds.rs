@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::engine::{Engine, last_line};
 use super::measurement::Measurement;
@@ -191,11 +192,11 @@ impl Found {
 }
 
 /// The results of a process, or what went wrong with it.
-fn run_process(
+pub(crate) fn run_process<R: DeserializeOwned>(
     command: &[OsString],
     request: &Path,
     folder: &Path,
-) -> Result<Vec<Measurement>, String> {
+) -> Result<R, String> {
     let (program, arguments) = command.split_first().ok_or("no command")?;
     // Files rather than pipes: nobody has to read while the process measures.
     let (stdout, out) = capture(folder, "stdout")?;

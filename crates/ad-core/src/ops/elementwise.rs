@@ -208,6 +208,13 @@ elementwise! {
             let sin = g.map1(&SIN, s.inputs[0]);
             g.neg(sin)
         }), algebra: plain;
+    ATAN2 = "atan2" / 2, DEAR, (0.5, 2.0), |_c, x, y| x.atan2(y),
+        partial: Some(|g, s, which| {
+            let (x, y) = (g.map1(&SQUARE, s.inputs[0]), g.map1(&SQUARE, s.inputs[1]));
+            let radius = g.add(x, y);
+            let slope = g.map2(&DIV, s.inputs[1 - which], radius);
+            if which == 0 { slope } else { g.neg(slope) }
+        }), algebra: plain;
     TANH = "tanh" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_tanh::<I>(),
         partial: Some(|g, s, _| {
             let square = g.map1(&SQUARE, s.output);
