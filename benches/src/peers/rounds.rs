@@ -327,7 +327,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("bench-rounds-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let command = ["/no/such/program".into()];
-        let reason = run_process(&command, Path::new("request.json"), &folder).unwrap_err();
+        let run = run_process::<Vec<Measurement>>;
+        let reason = run(&command, Path::new("request.json"), &folder).unwrap_err();
         assert!(reason.contains("cannot be started"), "{reason}");
         fs::remove_dir_all(&folder).unwrap();
     }
