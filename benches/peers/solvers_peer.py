@@ -160,8 +160,10 @@ METHODS = {
 
 
 def run(task: dict[str, Any], function: Function, method: str, request: dict[str, Any]) -> Any:
-    best = None
+    best, begin = None, perf_counter()
     for _ in range(request["repeats"]):
+        if best and perf_counter() - begin > request["repeat_seconds"]:
+            break
         tally = Tally(task["answers"])
         record = {"task": task["name"], "method": f"scipy: {method}", "value": None, "n_iters": 0}
         try:

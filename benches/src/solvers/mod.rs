@@ -33,8 +33,9 @@ const GRADIENT_NORM: f64 = 1e-9;
 /// Outer iterations at most.
 const MAX_ITERS: u64 = 2000;
 
-/// How often a run is repeated for its time.
-const REPEATS: usize = 3;
+/// How often a run is repeated for its time, unless so many seconds are spent on it.
+const REPEATS: usize = 5;
+const REPEAT_SECONDS: f64 = 0.5;
 
 /// Runs all methods on all tasks and writes `solvers.json`, `solvers.md` and two charts to the
 /// folder of the arguments; returns the text for the terminal.
@@ -66,7 +67,10 @@ fn finish(report: &Report, args: &Args) -> Result<String, BenchError> {
     write(&args.out.join("solvers.md"), text.as_bytes())?;
     for (name, title, profiles) in report.charts() {
         let svg = plot::svg(title, profiles)?;
-        write(&args.out.join(format!("solvers_{name}.svg")), svg.as_bytes())?;
+        write(
+            &args.out.join(format!("solvers_{name}.svg")),
+            svg.as_bytes(),
+        )?;
     }
     let out = args.out.display();
     Ok(format!(

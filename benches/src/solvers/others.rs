@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::task::TaskRequest;
-use super::{GRADIENT_NORM, MAX_ITERS, REPEATS, Run};
+use super::{GRADIENT_NORM, MAX_ITERS, REPEAT_SECONDS, REPEATS, Run};
 use crate::output::write_json;
 use crate::peers::engine::{self, Versions};
 use crate::peers::rounds::run_process;
@@ -24,7 +24,10 @@ enum Source {
 
 /// All engines.
 const ENGINES: [(&str, Source); 3] = [
-    ("scipy", Source::Script("solvers_peer.py", &["jax", "scipy"])),
+    (
+        "scipy",
+        Source::Script("solvers_peer.py", &["jax", "scipy"]),
+    ),
     ("argmin", Source::Crate),
     ("basin", Source::Crate),
 ];
@@ -35,6 +38,7 @@ struct Request<'a> {
     gradient_norm: f64,
     max_iters: u64,
     repeats: usize,
+    repeat_seconds: f64,
     tasks: &'a [TaskRequest],
 }
 
@@ -55,12 +59,15 @@ impl Others {
             gradient_norm: GRADIENT_NORM,
             max_iters: MAX_ITERS,
             repeats: REPEATS,
+            repeat_seconds: REPEAT_SECONDS,
             tasks,
         };
         let path = folder.join("request.json");
         if let Err(error) = write_json(&path, &request) {
             let reason = error.to_string();
-            found.absent = ENGINES.map(|(name, _)| (name.into(), reason.clone())).into();
+            found.absent = ENGINES
+                .map(|(name, _)| (name.into(), reason.clone()))
+                .into();
             return found;
         }
         for (name, source) in ENGINES {

@@ -1,5 +1,7 @@
 //! This project's methods. A method is a row of [`METHODS`].
 
+use std::time::Instant;
+
 use ad_core::Function;
 use hvp_solvers::newton::TrustRegionNewton;
 use hvp_solvers::{FunctionObjective, Objective, SecondOrder};
@@ -11,7 +13,7 @@ use test_problems::Tally;
 
 use super::run::{Ending, Run};
 use super::task::Task;
-use super::{GRADIENT_NORM, MAX_ITERS, REPEATS};
+use super::{GRADIENT_NORM, MAX_ITERS, REPEAT_SECONDS, REPEATS};
 use crate::error::BenchError;
 
 /// A function that counts its calls.
@@ -135,14 +137,13 @@ pub(super) fn all(tasks: &[Task]) -> Result<Vec<Run>, BenchError> {
 }
 
 /// The runs of a method are the same but for their times, of which the least is kept.
-fn best(
-    task: &Task,
-    start: &Array1<f64>,
-    name: &str,
-    method: Method,
-) -> Result<Run, BenchError> {
+fn best(task: &Task, start: &Array1<f64>, name: &str, method: Method) -> Result<Run, BenchError> {
     let mut best: Option<Run> = None;
+    let begin = Instant::now();
     for _ in 0..REPEATS {
+        if best.is_some() && begin.elapsed().as_secs_f64() > REPEAT_SECONDS {
+            break;
+        }
         let f = Counted::new(&task.function, &task.request.answers);
         let mut f = f.map_err(|error| BenchError::failed(&task.request.name, &error))?;
         let ending = method(&mut f, start.view()).unwrap_or_else(|error| Ending {

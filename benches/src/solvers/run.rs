@@ -84,3 +84,46 @@ impl Run {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_another_engine_reads_back() {
+        let text = r#"{"task": "1 Rosenbrock", "method": "scipy: trust-ncg", "value": 1e-20,
+            "n_iters": 7, "ending": "fine", "n_values": 8, "n_gradients": 6, "n_products": 20,
+            "solved": {"n_values": 7, "n_gradients": 5, "n_products": 18, "seconds": 0.5}}"#;
+        let run: Run = serde_json::from_str(text).unwrap();
+        assert_eq!((run.n_iters, run.n_products), (7, 20));
+        assert!((run.solved.unwrap().cost() - 23.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn costs_are_of_the_first_time_at_the_value_of_the_end() {
+        let tally = Tally::new(&[0.0, 1.0]);
+        tally.value(5.0);
+        tally.gradient(Some(1.0));
+        tally.product();
+        tally.gradient(Some(0.5));
+        tally.value(0.0);
+        tally.product();
+        let end = |value| Ending {
+            value,
+            n_iters: 2,
+            text: String::new(),
+        };
+        let run = Run::new("a", "b", &end(1e-11), &tally);
+        let solved = run.solved.unwrap();
+        assert_eq!(
+            (solved.n_values, solved.n_gradients, solved.n_products),
+            (2, 2, 1)
+        );
+        assert_eq!((run.n_gradients, run.n_products), (2, 2));
+        assert_eq!(Run::new("a", "b", &end(0.5), &tally).solved, None);
+        assert_eq!(Run::new("a", "b", &end(f64::NAN), &tally).value, None);
+        let other = Run::new("a", "b", &end(1.0), &tally);
+        assert_eq!(other.solved.unwrap().n_values, 1);
+        assert!(run.clone().faster(&other).solved.unwrap().seconds <= solved.seconds);
+    }
+}

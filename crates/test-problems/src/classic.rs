@@ -6,7 +6,7 @@ use ad_core::Var;
 
 use crate::problem::{Kind, Problem};
 
-/// 1. Rosenbrock (1960): r = (10(x₂ − x₁²), 1 − x₁).
+/// Problem 1. Rosenbrock (1960): r = (10(x₂ − x₁²), 1 − x₁).
 #[must_use]
 pub fn rosenbrock() -> Problem {
     Problem::record(1, "Rosenbrock", &[-1.2, 1.0], 0.0, |x| {
@@ -20,7 +20,7 @@ pub(crate) fn rosenbrock_residuals<'t>(x: &[Var<'t>]) -> [Var<'t>; 2] {
     [10.0 * (x[1] - x[0].square()), 1.0 - x[0]]
 }
 
-/// 2. Freudenstein and Roth (1963): r = (−13 + x₁ + ((5 − x₂)x₂ − 2)x₂,
+/// Problem 2. Freudenstein and Roth (1963): r = (−13 + x₁ + ((5 − x₂)x₂ − 2)x₂,
 /// −29 + x₁ + ((x₂ + 1)x₂ − 14)x₂).
 #[must_use]
 pub fn freudenstein_roth() -> Problem {
@@ -36,7 +36,7 @@ pub fn freudenstein_roth() -> Problem {
     .other(Kind::Minimum, 48.984_253_679_240_02)
 }
 
-/// 3. Powell (1970), badly scaled: r = (10⁴x₁x₂ − 1, e^−x₁ + e^−x₂ − 1.0001).
+/// Problem 3. Powell (1970), badly scaled: r = (10⁴x₁x₂ − 1, e^−x₁ + e^−x₂ − 1.0001).
 #[must_use]
 pub fn powell_badly_scaled() -> Problem {
     Problem::record(3, "Powell badly scaled", &[0.0, 1.0], 0.0, |x| {
@@ -48,7 +48,7 @@ pub fn powell_badly_scaled() -> Problem {
     .from_two_starts()
 }
 
-/// 4. Brown, badly scaled: r = (x₁ − 10⁶, x₂ − 2·10⁻⁶, x₁x₂ − 2).
+/// Problem 4. Brown, badly scaled: r = (x₁ − 10⁶, x₂ − 2·10⁻⁶, x₁x₂ − 2).
 #[must_use]
 pub fn brown_badly_scaled() -> Problem {
     Problem::record(4, "Brown badly scaled", &[1.0, 1.0], 0.0, |x| {
@@ -57,7 +57,7 @@ pub fn brown_badly_scaled() -> Problem {
     .at(&[1e6, 2e-6])
 }
 
-/// 5. Beale (1958): rᵢ = yᵢ − x₁(1 − x₂ⁱ), y = (1.5, 2.25, 2.625).
+/// Problem 5. Beale (1958): rᵢ = yᵢ − x₁(1 − x₂ⁱ), y = (1.5, 2.25, 2.625).
 ///
 /// With c = x₁(1 − x₂) kept at 111/112 and x₂ → 1, f falls to 405/896.
 #[must_use]
@@ -72,7 +72,7 @@ pub fn beale() -> Problem {
     .other(Kind::Limit, 405.0 / 896.0)
 }
 
-/// 7. Fletcher and Powell (1963), the helical valley: r = (10(x₃ − 10θ), 10(√(x₁² + x₂²) − 1), x₃).
+/// Problem 7. Fletcher and Powell (1963), the helical valley: r = (10(x₃ − 10θ), 10(√(x₁² + x₂²) − 1), x₃).
 ///
 /// θ is the angle of (x₁, x₂) as a share of a turn, in (−¼, ¾); it jumps where x₁ = 0 and x₂ < 0.
 #[must_use]
@@ -87,7 +87,7 @@ pub fn helical_valley() -> Problem {
     .at(&[1.0, 0.0, 0.0])
 }
 
-/// 13. Powell (1962): r = (x₁ + 10x₂, √5(x₃ − x₄), (x₂ − 2x₃)², √10(x₁ − x₄)²).
+/// Problem 13. Powell (1962): r = (x₁ + 10x₂, √5(x₃ − x₄), (x₂ − 2x₃)², √10(x₁ − x₄)²).
 ///
 /// The Hessian is singular at the minimum.
 #[must_use]
@@ -108,7 +108,7 @@ pub(crate) fn powell_residuals<'t>(x: &[Var<'t>]) -> [Var<'t>; 4] {
     ]
 }
 
-/// 14. Colville (1968), known as Wood's: r = (10(x₂ − x₁²), 1 − x₁, √90(x₄ − x₃²), 1 − x₃,
+/// Problem 14. Colville (1968), known as Wood's: r = (10(x₂ − x₁²), 1 − x₁, √90(x₄ − x₃²), 1 − x₃,
 /// √10(x₂ + x₄ − 2), (x₂ − x₄)/√10).
 #[must_use]
 pub fn wood() -> Problem {
@@ -124,5 +124,5 @@ pub fn wood() -> Problem {
     })
     .from_three_starts()
     .at(&[1.0; 4])
-    .other(Kind::Saddle, 7.876_967_165_176_867_5)
+    .other(Kind::Saddle, 7.876_967_165_176_867)
 }

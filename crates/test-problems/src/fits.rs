@@ -3,7 +3,7 @@
 use crate::data;
 use crate::problem::{Kind, Problem};
 
-/// 6. Jennrich and Sampson (1968): rᵢ = 2 + 2i − (e^(ix₁) + e^(ix₂)), m = 10.
+/// Problem 6. Jennrich and Sampson (1968): rᵢ = 2 + 2i − (e^(ix₁) + e^(ix₂)), m = 10.
 #[must_use]
 pub fn jennrich_sampson() -> Problem {
     let f = 124.362_182_355_614_85;
@@ -14,7 +14,7 @@ pub fn jennrich_sampson() -> Problem {
     .other(Kind::Limit, 259.580_190_134_253_26)
 }
 
-/// 8. Bard (1970): rᵢ = yᵢ − (x₁ + uᵢ/(vᵢx₂ + wᵢx₃)), uᵢ = i, vᵢ = 16 − i, wᵢ = min(uᵢ, vᵢ).
+/// Problem 8. Bard (1970): rᵢ = yᵢ − (x₁ + uᵢ/(vᵢx₂ + wᵢx₃)), uᵢ = i, vᵢ = 16 − i, wᵢ = min(uᵢ, vᵢ).
 #[must_use]
 pub fn bard() -> Problem {
     Problem::record(8, "Bard", &[1.0; 3], 0.008_214_877_306_578_975, |x| {
@@ -28,12 +28,12 @@ pub fn bard() -> Problem {
     .other(Kind::Minimum, 0.932_775_243_898_300_8)
     .other(Kind::Minimum, 1.003_820_586_821_947_4)
     .other(Kind::Minimum, 1.774_926_777_815_261_5)
-    .other(Kind::Minimum, 1.886_274_813_591_352_8)
-    .other(Kind::Minimum, 2.362_916_297_191_846_7)
-    .other(Kind::Limit, 17.428_693_333_333_333)
+    .other(Kind::Minimum, 1.886_274_813_591_352_7)
+    .other(Kind::Minimum, 2.362_916_297_191_846_5)
+    .other(Kind::Limit, 17.428_693_333_333_33)
 }
 
-/// 9. Gaussian: rᵢ = x₁ exp(−x₂(tᵢ − x₃)²/2) − yᵢ, tᵢ = (8 − i)/2.
+/// Problem 9. Gaussian: rᵢ = x₁ exp(−x₂(tᵢ − x₃)²/2) − yᵢ, tᵢ = (8 − i)/2.
 #[must_use]
 pub fn gaussian() -> Problem {
     let f = 1.127_932_769_618_648e-8;
@@ -47,7 +47,7 @@ pub fn gaussian() -> Problem {
     .other(Kind::Limit, 0.564_223_37)
 }
 
-/// 10. Meyer (1970): rᵢ = x₁ exp(x₂/(tᵢ + x₃)) − yᵢ, tᵢ = 45 + 5i.
+/// Problem 10. Meyer (1970): rᵢ = x₁ exp(x₂/(tᵢ + x₃)) − yᵢ, tᵢ = 45 + 5i.
 #[must_use]
 pub fn meyer() -> Problem {
     let f = 87.945_855_170_851_12;
@@ -58,7 +58,7 @@ pub fn meyer() -> Problem {
     .from_two_starts()
 }
 
-/// 11. Cox (1969), Gulf research and development: rᵢ = exp(−|yᵢ − x₂|^x₃/x₁) − tᵢ, tᵢ = i/100,
+/// Problem 11. Cox (1969), Gulf research and development: rᵢ = exp(−|yᵢ − x₂|^x₃/x₁) − tᵢ, tᵢ = i/100,
 /// yᵢ = 25 + (−50 ln tᵢ)^⅔, m = 99.
 ///
 /// The paper prints |yᵢ m i x₂|, with m and i for two minus signs; so read, f(x*) is not 0.
@@ -76,7 +76,7 @@ pub fn gulf() -> Problem {
     .at(&[50.0, 25.0, 1.5])
 }
 
-/// 12. Box (1966), three-dimensional: rᵢ = e^(−tᵢx₁) − e^(−tᵢx₂) − x₃(e^−tᵢ − e^−10tᵢ), tᵢ = i/10,
+/// Problem 12. Box (1966), three-dimensional: rᵢ = e^(−tᵢx₁) − e^(−tᵢx₂) − x₃(e^−tᵢ − e^−10tᵢ), tᵢ = i/10,
 /// m = 10. Zero also wherever x₁ = x₂ and x₃ = 0.
 #[must_use]
 pub fn box_3d() -> Problem {
@@ -93,7 +93,7 @@ pub fn box_3d() -> Problem {
     .other(Kind::Limit, 0.075_588_740_754_997_4)
 }
 
-/// 15. Kowalik and Osborne (1968): rᵢ = yᵢ − x₁(uᵢ² + uᵢx₂)/(uᵢ² + uᵢx₃ + x₄).
+/// Problem 15. Kowalik and Osborne (1968): rᵢ = yᵢ − x₁(uᵢ² + uᵢx₂)/(uᵢ² + uᵢx₃ + x₄).
 #[must_use]
 pub fn kowalik_osborne() -> Problem {
     let start = [0.25, 0.39, 0.415, 0.39];
@@ -104,13 +104,13 @@ pub fn kowalik_osborne() -> Problem {
         data::KOWALIK_OSBORNE.iter().map(residual).collect()
     })
     .from_three_starts()
-    .other(Kind::Minimum, 4.236_746_264_698_344_6e-4)
+    .other(Kind::Minimum, 4.236_746_264_698_345e-4)
     .other(Kind::Minimum, 1.594_352_026_021_962e-3)
     .other(Kind::Limit, 1.027_343_048_695_457_8e-3)
     .other(Kind::Limit, 9.446_312_959_417_532e-4)
 }
 
-/// 16. Brown and Dennis (1971): rᵢ = (x₁ + tᵢx₂ − e^tᵢ)² + (x₃ + x₄ sin tᵢ − cos tᵢ)², tᵢ = i/5,
+/// Problem 16. Brown and Dennis (1971): rᵢ = (x₁ + tᵢx₂ − e^tᵢ)² + (x₃ + x₄ sin tᵢ − cos tᵢ)², tᵢ = i/5,
 /// m = 20.
 #[must_use]
 pub fn brown_dennis() -> Problem {
@@ -126,7 +126,7 @@ pub fn brown_dennis() -> Problem {
     .from_three_starts()
 }
 
-/// 17. Osborne (1972), 1: rᵢ = yᵢ − (x₁ + x₂e^(−tᵢx₄) + x₃e^(−tᵢx₅)), tᵢ = 10(i − 1).
+/// Problem 17. Osborne (1972), 1: rᵢ = yᵢ − (x₁ + x₂e^(−tᵢx₄) + x₃e^(−tᵢx₅)), tᵢ = 10(i − 1).
 #[must_use]
 pub fn osborne_1() -> Problem {
     let start = [0.5, 1.5, -1.0, 0.01, 0.02];
@@ -141,7 +141,7 @@ pub fn osborne_1() -> Problem {
     .other(Kind::Limit, 0.024_518_295_138_746_37)
 }
 
-/// 18. Biggs (1971), EXP6: rᵢ = x₃e^(−tᵢx₁) − x₄e^(−tᵢx₂) + x₆e^(−tᵢx₅) − yᵢ,
+/// Problem 18. Biggs (1971), EXP6: rᵢ = x₃e^(−tᵢx₁) − x₄e^(−tᵢx₂) + x₆e^(−tᵢx₅) − yᵢ,
 /// yᵢ = e^−tᵢ − 5e^−10tᵢ + 3e^−4tᵢ, tᵢ = i/10, m = 13.
 #[must_use]
 pub fn biggs_exp6() -> Problem {
@@ -160,7 +160,7 @@ pub fn biggs_exp6() -> Problem {
     .other(Kind::Limit, 5.655_649_925_499_931e-3)
 }
 
-/// 19. Osborne (1972), 2: rᵢ = yᵢ − (x₁e^(−tᵢx₅) + x₂e^(−(tᵢ − x₉)²x₆) + x₃e^(−(tᵢ − x₁₀)²x₇)
+/// Problem 19. Osborne (1972), 2: rᵢ = yᵢ − (x₁e^(−tᵢx₅) + x₂e^(−(tᵢ − x₉)²x₆) + x₃e^(−(tᵢ − x₁₀)²x₇)
 /// + x₄e^(−(tᵢ − x₁₁)²x₈)), tᵢ = (i − 1)/10.
 #[must_use]
 pub fn osborne_2() -> Problem {

@@ -3,7 +3,7 @@
 
 use crate::problem::{Problem, sum};
 
-/// 32. Full rank: rᵢ = xᵢ − (2/m)Σⱼ xⱼ − 1, i ≤ n, rᵢ = −(2/m)Σⱼ xⱼ − 1, i > n. f* = m − n.
+/// Problem 32. Full rank: rᵢ = xᵢ − (2/m)Σⱼ xⱼ − 1, i ≤ n, rᵢ = −(2/m)Σⱼ xⱼ − 1, i > n. f* = m − n.
 ///
 /// # Panics
 /// If n is 0 or more than m.
@@ -20,7 +20,7 @@ pub fn full_rank(n: usize, m: usize) -> Problem {
     .at(&vec![-1.0; n])
 }
 
-/// 33. Rank 1: rᵢ = i Σⱼ j xⱼ − 1. f* = m(m − 1)/(2(2m + 1)), wherever Σⱼ j xⱼ = 3/(2m + 1).
+/// Problem 33. Rank 1: rᵢ = i Σⱼ j xⱼ − 1. f* = m(m − 1)/(2(2m + 1)), wherever Σⱼ j xⱼ = 3/(2m + 1).
 ///
 /// # Panics
 /// If n is 0 or more than m.
@@ -39,7 +39,7 @@ pub fn rank_1(n: usize, m: usize) -> Problem {
     .at(&minimiser)
 }
 
-/// 34. Rank 1 with zero columns and rows: r₁ = rₘ = −1, rᵢ = (i − 1) Σⱼ j xⱼ − 1 with 2 ≤ j < n.
+/// Problem 34. Rank 1 with zero columns and rows: r₁ = rₘ = −1, rᵢ = (i − 1) Σⱼ j xⱼ − 1 with 2 ≤ j < n.
 /// f* = (m² + 3m − 6)/(2(2m − 3)), wherever Σⱼ j xⱼ = 3/(2m − 3).
 ///
 /// # Panics

@@ -3,7 +3,7 @@
 use crate::classic::{powell_residuals, rosenbrock_residuals};
 use crate::problem::{Kind, Problem, sum};
 
-/// 20. Watson (Kowalik and Osborne 1968): rᵢ = Σⱼ₌₂ (j − 1)xⱼtᵢʲ⁻² − (Σⱼ xⱼtᵢʲ⁻¹)² − 1, tᵢ = i/29,
+/// Problem 20. Watson (Kowalik and Osborne 1968): rᵢ = Σⱼ₌₂ (j − 1)xⱼtᵢʲ⁻² − (Σⱼ xⱼtᵢʲ⁻¹)² − 1, tᵢ = i/29,
 /// i ≤ 29, r₃₀ = x₁, r₃₁ = x₂ − x₁² − 1.
 ///
 /// # Panics
@@ -35,7 +35,7 @@ fn power(t: f64, j: usize) -> f64 {
     t.powf(j as f64)
 }
 
-/// 21. Spedicato (1975): Rosenbrock's function of each pair of variables.
+/// Problem 21. Spedicato (1975): Rosenbrock's function of each pair of variables.
 ///
 /// # Panics
 /// If n is odd or 0.
@@ -52,7 +52,7 @@ pub fn extended_rosenbrock(n: usize) -> Problem {
     .at(&vec![1.0; n])
 }
 
-/// 22. Spedicato (1975): Powell's singular function of each four variables.
+/// Problem 22. Spedicato (1975): Powell's singular function of each four variables.
 ///
 /// # Panics
 /// If n is not a multiple of 4, or is 0.
@@ -66,7 +66,7 @@ pub fn extended_powell_singular(n: usize) -> Problem {
     .at(&vec![0.0; n])
 }
 
-/// 23. Gill, Murray and Pitfield (1972), penalty I: rᵢ = √10⁻⁵ (xᵢ − 1), i ≤ n,
+/// Problem 23. Gill, Murray and Pitfield (1972), penalty I: rᵢ = √10⁻⁵ (xᵢ − 1), i ≤ n,
 /// rₙ₊₁ = Σ xⱼ² − ¼.
 ///
 /// # Panics
@@ -86,7 +86,7 @@ pub fn penalty_1(n: usize) -> Problem {
     })
 }
 
-/// 24. Gill, Murray and Pitfield (1972), penalty II: r₁ = x₁ − 0.2,
+/// Problem 24. Gill, Murray and Pitfield (1972), penalty II: r₁ = x₁ − 0.2,
 /// rᵢ = √10⁻⁵ (e^(xᵢ/10) + e^(xᵢ₋₁/10) − yᵢ), yᵢ = e^(i/10) + e^((i − 1)/10), 2 ≤ i ≤ n,
 /// rᵢ = √10⁻⁵ (e^(xᵢ₋ₙ₊₁/10) − e^(−1/10)), n < i < 2n, r₂ₙ = Σ (n − j + 1)xⱼ² − 1.
 ///
@@ -114,7 +114,7 @@ pub fn penalty_2(n: usize) -> Problem {
     })
 }
 
-/// 25. Variably dimensioned: rᵢ = xᵢ − 1, i ≤ n, rₙ₊₁ = Σ j(xⱼ − 1), rₙ₊₂ = rₙ₊₁².
+/// Problem 25. Variably dimensioned: rᵢ = xᵢ − 1, i ≤ n, rₙ₊₁ = Σ j(xⱼ − 1), rₙ₊₂ = rₙ₊₁².
 ///
 /// # Panics
 /// If n is 0.
@@ -132,7 +132,7 @@ pub fn variably_dimensioned(n: usize) -> Problem {
     .at(&vec![1.0; n])
 }
 
-/// 26. Spedicato (1975), trigonometric: rᵢ = n − Σⱼ cos xⱼ + i(1 − cos xᵢ) − sin xᵢ.
+/// Problem 26. Spedicato (1975), trigonometric: rᵢ = n − Σⱼ cos xⱼ + i(1 − cos xᵢ) − sin xᵢ.
 ///
 /// # Panics
 /// If n is 0.
@@ -150,7 +150,7 @@ pub fn trigonometric(n: usize) -> Problem {
         return problem;
     }
     problem
-        .other(Kind::Minimum, 4.473_565_812_806_294_6e-7)
+        .other(Kind::Minimum, 4.473_565_812_806_294_7e-7)
         .other(Kind::Minimum, 2.795_056_121_879_456_3e-5)
         .other(Kind::Minimum, 4.218_633_887_923_726e-5)
         .other(Kind::Minimum, 8.788_225_218_218_983e-4)

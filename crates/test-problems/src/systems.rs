@@ -4,7 +4,7 @@ use ad_core::Var;
 
 use crate::problem::{Kind, Problem, sum};
 
-/// 27. Brown (1969), almost linear: rᵢ = xᵢ + Σⱼ xⱼ − (n + 1), i < n, rₙ = Πⱼ xⱼ − 1.
+/// Problem 27. Brown (1969), almost linear: rᵢ = xᵢ + Σⱼ xⱼ − (n + 1), i < n, rₙ = Πⱼ xⱼ − 1.
 ///
 /// Zero at (α, …, α, α¹⁻ⁿ) for the roots of nαⁿ − (n + 1)αⁿ⁻¹ + 1 = 0, of which one is 1. f = 1 at
 /// (0, …, 0, n + 1), where the Hessian is singular and f falls only like the power n − 1 of a step.
@@ -24,13 +24,13 @@ pub fn brown_almost_linear(n: usize) -> Problem {
     .at(&vec![1.0; n])
     .other(Kind::Flat, 1.0);
     if n == 10 {
-        problem.other(Kind::Minimum, 0.917_900_099_785_703_8)
+        problem.other(Kind::Minimum, 0.917_900_099_785_703_7)
     } else {
         problem
     }
 }
 
-/// 28. Moré and Cosnard (1979), discrete boundary value: rᵢ = 2xᵢ − xᵢ₋₁ − xᵢ₊₁
+/// Problem 28. Moré and Cosnard (1979), discrete boundary value: rᵢ = 2xᵢ − xᵢ₋₁ − xᵢ₊₁
 /// + h²(xᵢ + tᵢ + 1)³/2, h = 1/(n + 1), tᵢ = ih, x₀ = xₙ₊₁ = 0.
 ///
 /// # Panics
@@ -55,7 +55,7 @@ pub fn discrete_boundary_value(n: usize) -> Problem {
     .from_three_starts()
 }
 
-/// 29. Moré and Cosnard (1979), discrete integral equation: rᵢ = xᵢ + h/2 [(1 − tᵢ)
+/// Problem 29. Moré and Cosnard (1979), discrete integral equation: rᵢ = xᵢ + h/2 [(1 − tᵢ)
 /// Σ_{j ≤ i} tⱼ(xⱼ + tⱼ + 1)³ + tᵢ Σ_{j > i} (1 − tⱼ)(xⱼ + tⱼ + 1)³], h = 1/(n + 1), tᵢ = ih.
 ///
 /// # Panics
@@ -86,7 +86,7 @@ fn between(n: usize) -> Vec<f64> {
     t.map(|t| t * (t - 1.0)).collect()
 }
 
-/// 30. Broyden (1965), tridiagonal: rᵢ = (3 − 2xᵢ)xᵢ − xᵢ₋₁ − 2xᵢ₊₁ + 1, x₀ = xₙ₊₁ = 0.
+/// Problem 30. Broyden (1965), tridiagonal: rᵢ = (3 − 2xᵢ)xᵢ − xᵢ₋₁ − 2xᵢ₊₁ + 1, x₀ = xₙ₊₁ = 0.
 ///
 /// # Panics
 /// If n is 0.
@@ -108,7 +108,7 @@ pub fn broyden_tridiagonal(n: usize) -> Problem {
     .from_three_starts()
 }
 
-/// 31. Broyden (1971), banded: rᵢ = xᵢ(2 + 5xᵢ²) + 1 − Σⱼ xⱼ(1 + xⱼ), j ≠ i,
+/// Problem 31. Broyden (1971), banded: rᵢ = xᵢ(2 + 5xᵢ²) + 1 − Σⱼ xⱼ(1 + xⱼ), j ≠ i,
 /// max(1, i − 5) ≤ j ≤ min(n, i + 1).
 ///
 /// # Panics
@@ -127,7 +127,7 @@ pub fn broyden_banded(n: usize) -> Problem {
     .from_three_starts()
 }
 
-/// 35. Fletcher (1965), Chebyquad: rᵢ = (1/n) Σⱼ Tᵢ(xⱼ) − ∫₀¹ Tᵢ, m = n, with the Chebyshev
+/// Problem 35. Fletcher (1965), Chebyquad: rᵢ = (1/n) Σⱼ Tᵢ(xⱼ) − ∫₀¹ Tᵢ, m = n, with the Chebyshev
 /// polynomials Tᵢ shifted to [0, 1]; the integral is 0 for odd i and −1/(i² − 1) for even i.
 ///
 /// # Panics

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use ad_core::{Function, Point, Product, Residuals};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1};
@@ -20,6 +21,7 @@ pub struct Request {
     /// Outer iterations at most.
     pub max_iters: u64,
     repeats: usize,
+    repeat_seconds: f64,
     tasks: Vec<Task>,
 }
 
@@ -208,7 +210,11 @@ fn best(
 ) -> Run {
     let mut seconds = f64::INFINITY;
     let mut last = None;
+    let begin = Instant::now();
     for _ in 0..request.repeats.max(1) {
+        if last.is_some() && begin.elapsed().as_secs_f64() > request.repeat_seconds {
+            break;
+        }
         let f = Arc::new(Counted::new(function, &task.answers));
         // A method that breaks off has got as far as the least value that it saw.
         let ending = method(Arc::clone(&f), &task.start, request).unwrap_or_else(|error| Ending {
