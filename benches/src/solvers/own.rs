@@ -82,7 +82,7 @@ impl SecondOrder<f64> for Counted<'_> {
 }
 
 /// Runs a method from a start.
-type Method = fn(&mut Counted<'_>, ArrayView1<'_, f64>) -> Result<Ending, String>;
+type Method = fn(&mut Counted<'_>, &Array1<f64>) -> Result<Ending, String>;
 
 /// The trust-region method, which is compared with scipy's by name.
 pub(super) const TRUST_REGION: &str = "ours: trust region";
@@ -95,7 +95,9 @@ const METHODS: [(&str, Method); 3] = [
             max_iters: MAX_ITERS as usize,
             ..TrustRegionNewton::default()
         };
-        let found = solver.solve(f, x0).map_err(|error| error.to_string())?;
+        let found = solver
+            .solve(f, x0.view())
+            .map_err(|error| error.to_string())?;
         Ok(Ending {
             value: found.value,
             n_iters: found.stats.n_iters as u64,
@@ -109,14 +111,14 @@ const METHODS: [(&str, Method); 3] = [
 fn run<'a, M: Minimizer<f64, Counted<'a>>>(
     method: &M,
     f: &mut Counted<'a>,
-    x0: ArrayView1<'_, f64>,
+    x0: &Array1<f64>,
 ) -> Result<Ending, String> {
     let limits = Limits {
         gradient_tol: GRADIENT_NORM,
         max_iters: MAX_ITERS,
         ..Limits::default()
     };
-    let found = minimize(method, f, x0, &limits).map_err(|error| error.to_string())?;
+    let found = minimize(method, f, x0.view(), &limits).map_err(|error| error.to_string())?;
     Ok(Ending {
         value: found.value,
         n_iters: found.stats.n_iters,
@@ -146,7 +148,7 @@ fn best(task: &Task, start: &Array1<f64>, name: &str, method: Method) -> Result<
         }
         let f = Counted::new(&task.function, &task.request.answers);
         let mut f = f.map_err(|error| BenchError::failed(&task.request.name, &error))?;
-        let ending = method(&mut f, start.view()).unwrap_or_else(|error| Ending {
+        let ending = method(&mut f, start).unwrap_or_else(|error| Ending {
             value: f64::NAN,
             n_iters: 0,
             text: error,

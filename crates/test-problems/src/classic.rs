@@ -12,7 +12,7 @@ pub fn rosenbrock() -> Problem {
     Problem::record(1, "Rosenbrock", &[-1.2, 1.0], 0.0, |x| {
         rosenbrock_residuals(x).to_vec()
     })
-    .from_three_starts()
+    .with_three_starts()
     .at(&[1.0, 1.0])
 }
 
@@ -31,7 +31,7 @@ pub fn freudenstein_roth() -> Problem {
             x[0] + ((y + 1.0) * y - 14.0) * y - 29.0,
         ]
     })
-    .from_three_starts()
+    .with_three_starts()
     .at(&[5.0, 4.0])
     .other(Kind::Minimum, 48.984_253_679_240_02)
 }
@@ -45,7 +45,7 @@ pub fn powell_badly_scaled() -> Problem {
             (-x[0]).exp() + (-x[1]).exp() - 1.0001,
         ]
     })
-    .from_two_starts()
+    .with_two_starts()
 }
 
 /// Problem 4. Brown, badly scaled: r = (x₁ − 10⁶, x₂ − 2·10⁻⁶, x₁x₂ − 2).
@@ -83,7 +83,7 @@ pub fn helical_valley() -> Problem {
         let radius = (x[0].square() + x[1].square()).sqrt();
         vec![10.0 * (x[2] - 10.0 * theta), 10.0 * (radius - 1.0), x[2]]
     })
-    .from_three_starts()
+    .with_three_starts()
     .at(&[1.0, 0.0, 0.0])
 }
 
@@ -95,7 +95,7 @@ pub fn powell_singular() -> Problem {
     Problem::record(13, "Powell singular", &[3.0, -1.0, 0.0, 1.0], 0.0, |x| {
         powell_residuals(x).to_vec()
     })
-    .from_three_starts()
+    .with_three_starts()
     .at(&[0.0; 4])
 }
 
@@ -122,7 +122,7 @@ pub fn wood() -> Problem {
             0.1_f64.sqrt() * (x[1] - x[3]),
         ]
     })
-    .from_three_starts()
+    .with_three_starts()
     .at(&[1.0; 4])
     .other(Kind::Saddle, 7.876_967_165_176_867)
 }

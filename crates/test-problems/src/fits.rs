@@ -24,7 +24,7 @@ pub fn bard() -> Problem {
         };
         numbered(&data::BARD).map(residual).collect()
     })
-    .from_three_starts()
+    .with_three_starts()
     .other(Kind::Minimum, 0.932_775_243_898_300_8)
     .other(Kind::Minimum, 1.003_820_586_821_947_4)
     .other(Kind::Minimum, 1.774_926_777_815_261_5)
@@ -55,7 +55,7 @@ pub fn meyer() -> Problem {
         let residual = |(i, &y): (f64, &f64)| x[0] * (x[1] / (45.0 + 5.0 * i + x[2])).exp() - y;
         numbered(&data::MEYER).map(residual).collect()
     })
-    .from_two_starts()
+    .with_two_starts()
 }
 
 /// Problem 11. Cox (1969), Gulf research and development: rᵢ = exp(−|yᵢ − x₂|^x₃/x₁) − tᵢ, tᵢ = i/100,
@@ -103,7 +103,7 @@ pub fn kowalik_osborne() -> Problem {
             |&(y, u): &(f64, f64)| y - x[0] * (u * x[1] + u * u) / (u * x[2] + u * u + x[3]);
         data::KOWALIK_OSBORNE.iter().map(residual).collect()
     })
-    .from_three_starts()
+    .with_three_starts()
     .other(Kind::Minimum, 4.236_746_264_698_345e-4)
     .other(Kind::Minimum, 1.594_352_026_021_962e-3)
     .other(Kind::Limit, 1.027_343_048_695_457_8e-3)
@@ -123,7 +123,7 @@ pub fn brown_dennis() -> Problem {
         };
         (1..=20).map(residual).collect()
     })
-    .from_three_starts()
+    .with_three_starts()
 }
 
 /// Problem 17. Osborne (1972), 1: rᵢ = yᵢ − (x₁ + x₂e^(−tᵢx₄) + x₃e^(−tᵢx₅)), tᵢ = 10(i − 1).

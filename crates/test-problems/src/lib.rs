@@ -33,6 +33,11 @@
 //! # Ok::<(), ad_core::Error>(())
 //! ```
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are small handles, passed by value as ndarray itself does"
+)]
+
 pub mod classic;
 mod data;
 pub mod fits;

@@ -87,13 +87,13 @@ impl Problem {
     }
 
     /// MINPACK's drivers run it from 1, 10 and 100 times the start.
-    pub(crate) fn from_three_starts(mut self) -> Self {
+    pub(crate) fn with_three_starts(mut self) -> Self {
         self.start_factors = &[1.0, 10.0, 100.0];
         self
     }
 
     /// MINPACK's drivers run it from the start and 10 times the start.
-    pub(crate) fn from_two_starts(mut self) -> Self {
+    pub(crate) fn with_two_starts(mut self) -> Self {
         self.start_factors = &[1.0, 10.0];
         self
     }

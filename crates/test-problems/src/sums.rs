@@ -27,7 +27,7 @@ pub fn watson(n: usize) -> Problem {
         residuals.extend([x[0], x[1] - x[0].square() - 1.0]);
         residuals
     })
-    .from_three_starts()
+    .with_three_starts()
 }
 
 /// tʲ, rounded once.
@@ -128,7 +128,7 @@ pub fn variably_dimensioned(n: usize) -> Problem {
         residuals.extend([total, total.square()]);
         residuals
     })
-    .from_three_starts()
+    .with_three_starts()
     .at(&vec![1.0; n])
 }
 
@@ -144,7 +144,7 @@ pub fn trigonometric(n: usize) -> Problem {
         own.map(|(x, i)| total + f64::from(i) * (1.0 - x.cos()) - x.sin())
             .collect()
     })
-    .from_three_starts()
+    .with_three_starts()
     .at(&vec![0.0; n]);
     if n != 10 {
         return problem;

@@ -20,7 +20,7 @@ pub fn brown_almost_linear(n: usize) -> Problem {
         residuals.push(product.expect("n > 0") - 1.0);
         residuals
     })
-    .from_three_starts()
+    .with_three_starts()
     .at(&vec![1.0; n])
     .other(Kind::Flat, 1.0);
     if n == 10 {
@@ -52,7 +52,7 @@ pub fn discrete_boundary_value(n: usize) -> Problem {
         };
         (0..n).map(residual).collect()
     })
-    .from_three_starts()
+    .with_three_starts()
 }
 
 /// Problem 29. Moré and Cosnard (1979), discrete integral equation: rᵢ = xᵢ + h/2 [(1 − tᵢ)
@@ -77,7 +77,7 @@ pub fn discrete_integral_equation(n: usize) -> Problem {
         };
         (0..n).map(residual).collect()
     })
-    .from_three_starts()
+    .with_three_starts()
 }
 
 /// tⱼ(tⱼ − 1), tⱼ = j/(n + 1).
@@ -105,7 +105,7 @@ pub fn broyden_tridiagonal(n: usize) -> Problem {
         };
         (0..n).map(residual).collect()
     })
-    .from_three_starts()
+    .with_three_starts()
 }
 
 /// Problem 31. Broyden (1971), banded: rᵢ = xᵢ(2 + 5xᵢ²) + 1 − Σⱼ xⱼ(1 + xⱼ), j ≠ i,
@@ -124,7 +124,7 @@ pub fn broyden_banded(n: usize) -> Problem {
         };
         (0..n).map(residual).collect()
     })
-    .from_three_starts()
+    .with_three_starts()
 }
 
 /// Problem 35. Fletcher (1965), Chebyquad: rᵢ = (1/n) Σⱼ Tᵢ(xⱼ) − ∫₀¹ Tᵢ, m = n, with the Chebyshev
