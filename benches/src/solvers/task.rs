@@ -1,5 +1,6 @@
 //! What is minimised: test problems from one or more starts, and small classifiers.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ad_core::Function;
@@ -112,7 +113,11 @@ fn of_network(sizes: &[usize], lambda: f64, folder: &Path) -> Result<Task, Bench
     let name = format!("{} λ={lambda:e}", case.name());
     let failed = |error: &dyn std::error::Error| BenchError::failed(&name, &error.to_string());
     let (inputs, targets) = case::rows(&case);
-    let folder = folder.join(name.replace(['/', ' '], "_"));
+    let folder = folder.join(format!("{}-{lambda:e}", case.name().replace('/', "-")));
+    fs::create_dir_all(&folder).map_err(|source| BenchError::Write {
+        path: folder.clone(),
+        source,
+    })?;
     for (array, values) in [("inputs", &inputs), ("targets", &targets)] {
         let bytes: Vec<u8> = values
             .iter()

@@ -36,16 +36,16 @@ fn solve<M: Minimizer<f64, LeastSquares>>(method: &M, problem: &LeastSquares) ->
     minimize(method, &mut problem, x0.view(), &limits).unwrap()
 }
 
-/// The excess over the minimum: relative to it where it is not zero, else to the
-/// value at the start.
+/// The excess over the nearest of the values at which a method may end: relative to it where it is
+/// not zero, else to the value at the start.
 fn excess(problem: &LeastSquares, outcome: &Outcome<f64>) -> f64 {
     let start = problem.clone().value(problem.x0().view());
-    let unit = if problem.problem.minimum > 0.0 {
-        problem.problem.minimum
-    } else {
-        start
-    };
-    (outcome.value - problem.problem.minimum) / unit
+    let distance = |answer: &f64| (outcome.value - answer).abs();
+    let answers = problem.problem.answers().into_iter();
+    let nearest = answers.min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let nearest = nearest.unwrap();
+    let unit = if nearest > 0.0 { nearest } else { start };
+    (outcome.value - nearest) / unit
 }
 
 /// Solves every problem; `worst` bounds the excess, `n_evals` the evaluations.
