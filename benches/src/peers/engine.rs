@@ -98,7 +98,7 @@ impl Available {
         for &engine in engines {
             let command = match (engine.program, &environment) {
                 (Program::Own, _) => own(),
-                (Program::Cargo, _) => build(engine.name, target),
+                (Program::Cargo, _) => build(engine.name, target, true),
                 (Program::Python, Ok(environment)) => environment.command(engine.name),
                 (Program::Python, Err(reason)) => Err(reason.clone()),
             };
@@ -198,12 +198,16 @@ pub(crate) fn locked(engine: &str) -> Versions {
     version.into_iter().collect()
 }
 
-/// Builds a binary of the package of Rust engines.
-pub(crate) fn build(engine: &str, target: &Path) -> Result<Vec<OsString>, String> {
+/// Builds a binary of the package of Rust engines. Those that use crates of the workspace cannot be
+/// held to the lock file, which has what these crates need.
+pub(crate) fn build(engine: &str, target: &Path, is_locked: bool) -> Result<Vec<OsString>, String> {
     let target = target.join("peers-rust");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked", "--quiet"]);
+    command.args(["build", "--release", "--quiet"]);
+    if is_locked {
+        command.arg("--locked");
+    }
     command.args(["--bin", engine, "--features", engine]);
     command
         .arg("--manifest-path")

@@ -96,7 +96,7 @@ impl Others {
                 command
             }
             Source::Crate => {
-                let command = engine::build(name, target)?;
+                let command = engine::build(name, target, false)?;
                 self.versions.extend(engine::locked(name));
                 command
             }

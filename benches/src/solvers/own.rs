@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use ad_core::Function;
 use hvp_solvers::newton::TrustRegionNewton;
 use hvp_solvers::{FunctionObjective, Objective, SecondOrder};
 use ndarray::{Array1, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
@@ -23,9 +22,10 @@ struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
-    fn new(function: &'a Function<f64>, answers: &[f64]) -> Result<Self, ad_core::Error> {
-        let objective = FunctionObjective::new(function, &[])?;
-        let tally = Tally::new(answers);
+    fn new(task: &'a Task) -> Result<Self, ad_core::Error> {
+        let objective = FunctionObjective::new(&task.function, &[])?;
+        let answers = || Tally::new(&task.request.answers);
+        let tally = task.request.level.map_or_else(answers, Tally::up_to);
         Ok(Self { objective, tally })
     }
 }
@@ -146,7 +146,7 @@ fn best(task: &Task, start: &Array1<f64>, name: &str, method: Method) -> Result<
         if best.is_some() && begin.elapsed().as_secs_f64() > REPEAT_SECONDS {
             break;
         }
-        let f = Counted::new(&task.function, &task.request.answers);
+        let f = Counted::new(task);
         let mut f = f.map_err(|error| BenchError::failed(&task.request.name, &error))?;
         let ending = method(&mut f, start).unwrap_or_else(|error| Ending {
             value: f64::NAN,

@@ -116,7 +116,8 @@ fn duel(tasks: &[String], runs: &[Run]) -> Option<Duel> {
 
 /// How the tables are to be read.
 const READING: &str = "A task is solved if |f − f*| ≤ 1e-10 max(1, |f*|), or as near to another \
-value that is listed as a local minimum or as a limit. Its cost is the number of gradients and of \
+value that is listed as a local minimum or as a limit; a classifier with a hidden layer, if f is \
+below all but a hundredth of what the trust-region method gains. Its cost is the number of gradients and of \
 products with the Hessian when the value was first met at which the run ended; values without a \
 gradient are counted apart, and a dense Hessian counts as n products. Within τ: the share of all \
 tasks solved at no more than τ times the cost of the method to which the task comes cheapest (Dolan \

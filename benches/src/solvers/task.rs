@@ -34,6 +34,8 @@ pub(super) struct TaskRequest {
     pub(super) start: Vec<f64>,
     /// The values to end at, the least first.
     pub(super) answers: Vec<f64>,
+    /// Where the answers are not known, any value up to this is one.
+    pub(super) level: Option<f64>,
     /// f, ∇f and H·(1, ½, ⅓, …) at the start, by which a transcription proves itself.
     pub(super) check: Check,
 }
@@ -95,6 +97,7 @@ fn of_problem(problem: Problem, factor: f64) -> Result<Task, BenchError> {
         problem: Some(problem.number),
         network: None,
         answers: problem.answers(),
+        level: None,
         check: check(&name, &problem.function, &start)?,
         name,
         start,
@@ -103,8 +106,11 @@ fn of_problem(problem: Problem, factor: f64) -> Result<Task, BenchError> {
     Ok(Task { function, request })
 }
 
-/// The least value of a classifier is what the trust-region method finds from its start; where f is
-/// not convex, a method that ends elsewhere did not solve the task.
+/// Of what can be gained from the start, the share that may be left where f is not convex.
+const LEFT: f64 = 0.01;
+
+/// The least value of a classifier is what the trust-region method finds from its start. Where f is
+/// not convex there may be lower ones, and others; then a level above it is the answer.
 fn of_network(sizes: &[usize], lambda: f64, folder: &Path) -> Result<Task, BenchError> {
     let case = Case {
         sizes: sizes.to_vec(),
@@ -138,6 +144,7 @@ fn of_network(sizes: &[usize], lambda: f64, folder: &Path) -> Result<Task, Bench
     let found = solver.solve(&mut objective, start.view());
     let found = found.map_err(|error| failed(&error))?;
     let start = start.to_vec();
+    let (is_convex, check) = (sizes.len() == 2, check(&name, &function, &start)?);
     let request = TaskRequest {
         problem: None,
         network: Some(NetworkRequest {
@@ -145,8 +152,13 @@ fn of_network(sizes: &[usize], lambda: f64, folder: &Path) -> Result<Task, Bench
             lambda,
             folder,
         }),
-        check: check(&name, &function, &start)?,
-        answers: vec![found.value],
+        answers: if is_convex {
+            vec![found.value]
+        } else {
+            Vec::new()
+        },
+        level: (!is_convex).then_some(found.value + LEFT * (check.value - found.value)),
+        check,
         name,
         start,
     };

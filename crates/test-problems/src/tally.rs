@@ -50,8 +50,26 @@ pub struct Tally {
 #[derive(Debug)]
 struct State {
     counts: Counts,
-    /// The values to wait for, and when each came.
-    answers: Vec<(f64, Option<Mark>)>,
+    /// What to wait for, and when it came.
+    targets: Vec<(Target, Option<Mark>)>,
+}
+
+/// What a run may end at.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    /// A value, as near as an answer has to be.
+    Near(f64),
+    /// Any value up to this.
+    UpTo(f64),
+}
+
+impl Target {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::Near(answer) => is_near(value, answer),
+            Self::UpTo(level) => value <= level,
+        }
+    }
 }
 
 impl Tally {
@@ -59,9 +77,20 @@ impl Tally {
     /// [`Problem::is_answer`](crate::Problem::is_answer) asks for.
     #[must_use]
     pub fn new(answers: &[f64]) -> Self {
+        Self::of(answers.iter().map(|&answer| Target::Near(answer)))
+    }
+
+    /// Starts to count, and waits for any value up to a level: for functions with minima that
+    /// nobody has listed.
+    #[must_use]
+    pub fn up_to(level: f64) -> Self {
+        Self::of([Target::UpTo(level)])
+    }
+
+    fn of(targets: impl IntoIterator<Item = Target>) -> Self {
         let state = State {
             counts: Counts::default(),
-            answers: answers.iter().map(|&answer| (answer, None)).collect(),
+            targets: targets.into_iter().map(|target| (target, None)).collect(),
         };
         Self {
             start: Instant::now(),
@@ -89,8 +118,8 @@ impl Tally {
         add(&mut state.counts);
         let Some(value) = value else { return };
         let counts = state.counts;
-        for (answer, first) in &mut state.answers {
-            if first.is_none() && is_near(value, *answer) {
+        for (target, first) in &mut state.targets {
+            if first.is_none() && target.holds(value) {
                 let seconds = self.start.elapsed().as_secs_f64();
                 *first = Some(Mark { counts, seconds });
             }
@@ -104,11 +133,12 @@ impl Tally {
         state.counts
     }
 
-    /// When the answer was first met at which a run ended; none if `end` is no answer.
+    /// When the answer was first met, or the level reached, at which a run ended; none if `end` is
+    /// no answer, or above the level.
     #[must_use]
     pub fn first(&self, end: f64) -> Option<Mark> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let marks = state.answers.iter().filter(|answer| is_near(end, answer.0));
-        marks.filter_map(|answer| answer.1).next()
+        let marks = state.targets.iter().filter(|target| target.0.holds(end));
+        marks.filter_map(|target| target.1).next()
     }
 }

@@ -1,6 +1,10 @@
 //! The recordings against values in multiple precision, of the same problems stated in Python.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test may panic, and passes views by value"
+)]
 
 use std::collections::BTreeMap;
 
@@ -23,9 +27,11 @@ fn all() -> Vec<Problem> {
     all
 }
 
-/// Lines of (number, n), a name, a quantity and its numbers.
-fn table(text: &str) -> BTreeMap<(usize, usize), Vec<(&str, &str, Array1<f64>)>> {
-    let mut table: BTreeMap<_, Vec<_>> = BTreeMap::new();
+/// Of each (number, n) the lines: a name, a quantity and its numbers.
+type Lines<'a> = BTreeMap<(usize, usize), Vec<(&'a str, &'a str, Array1<f64>)>>;
+
+fn table(text: &str) -> Lines<'_> {
+    let mut table = Lines::new();
     for line in text.lines() {
         let mut words = line.split(' ');
         let mut word = || words.next().unwrap();

@@ -32,6 +32,7 @@ struct Task {
     network: Option<Network>,
     start: Vec<f64>,
     answers: Vec<f64>,
+    level: Option<f64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -55,10 +56,11 @@ pub struct Counted {
 }
 
 impl Counted {
-    fn new(function: &Arc<Function<f64>>, answers: &[f64]) -> Self {
+    fn new(function: &Arc<Function<f64>>, task: &Task) -> Self {
+        let answers = || Tally::new(&task.answers);
         Self {
             function: Arc::clone(function),
-            tally: Tally::new(answers),
+            tally: task.level.map_or_else(answers, Tally::up_to),
             at: Mutex::new((Vec::new(), Residuals::new())),
             least: Mutex::new(f64::INFINITY),
         }
@@ -215,7 +217,7 @@ fn best(
         if last.is_some() && begin.elapsed().as_secs_f64() > request.repeat_seconds {
             break;
         }
-        let f = Arc::new(Counted::new(function, &task.answers));
+        let f = Arc::new(Counted::new(function, task));
         // A method that breaks off has got as far as the least value that it saw.
         let ending = method(Arc::clone(&f), &task.start, request).unwrap_or_else(|error| Ending {
             value: *f.least.lock().unwrap_or_else(PoisonError::into_inner),
