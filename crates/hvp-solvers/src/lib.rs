@@ -13,6 +13,7 @@
 //! | [`newton`] | where is a minimum of `f`? |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
 //! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |
+//! | [`spectrum`] | how are the eigenvalues of `A` spread? What are `tr f(A)` and `f(A) v`? |
 //! | [`dense`] | the same for a matrix small enough to factorise |
 //!
 //! Not converging is an outcome, with its reason and the best point so far; an
@@ -45,6 +46,7 @@ pub mod newton;
 pub mod objective;
 pub mod operator;
 mod random;
+pub mod spectrum;
 pub mod trace;
 pub mod vector;
 

@@ -26,6 +26,23 @@ pub(crate) fn eigen_in_place<T: Real>(a: &mut [T], d: &mut [T], e: &mut [T]) -> 
     true
 }
 
+/// Eigenvalues of a symmetric tridiagonal matrix, ascending, and the first components of its
+/// eigenvectors: the nodes and roots of the weights of a Gauss quadrature (Golub & Welsch 1969).
+///
+/// `d` holds the diagonal and `e[1..]` what is below it; `d` and `first` take the result. Costs
+/// `O(n²)` flops. False as for [`eigen_in_place`].
+pub(crate) fn golub_welsch<T: Real>(d: &mut [T], e: &mut [T], first: &mut [T]) -> bool {
+    debug_assert!(e.len() == d.len() && first.len() == d.len() && !d.is_empty());
+    first.fill(T::zero());
+    first[0] = T::one();
+    // Rotations act on columns: one row of the eigenvectors is as good as all.
+    if !implicit_ql(first, d, e) {
+        return false;
+    }
+    sort_ascending(first, d);
+    true
+}
+
 /// Reduces `a` to tridiagonal form by Householder reflections and accumulates them in
 /// `a`; the diagonal goes to `d`, the subdiagonal to `e[1..]`.
 fn tridiagonalise<T: Real>(a: &mut [T], d: &mut [T], e: &mut [T]) {
