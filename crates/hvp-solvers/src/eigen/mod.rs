@@ -1,11 +1,19 @@
 //! Extreme eigenpairs of a symmetric operator, with certificates.
+//!
+//! [`Lanczos`] needs nothing but products. [`Lobpcg`] takes a preconditioner. Both recompute the
+//! residual of each pair by a product of its own and bound the errors of its value and vector.
 
 pub(crate) mod basis;
+mod certificate;
+mod factorisation;
 mod lanczos;
+mod lobpcg;
+mod lobpcg_run;
 mod outcome;
 pub(crate) mod symmetric;
 mod which;
 
 pub use lanczos::Lanczos;
+pub use lobpcg::{End, Lobpcg};
 pub use outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop};
 pub use which::{MultiplicityProbe, Which};

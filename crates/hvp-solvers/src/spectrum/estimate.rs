@@ -128,7 +128,11 @@ impl SpectralEstimate {
     pub fn trace_bounds(&self, end: f64, f: impl Fn(f64) -> f64) -> Option<Bracket> {
         let n = self.dim as f64;
         let (low, high) = self.extremes()?;
-        let slack = self.quadratures.iter().map(Quadrature::resolution).fold(0.0, f64::max);
+        let slack = self
+            .quadratures
+            .iter()
+            .map(Quadrature::resolution)
+            .fold(0.0, f64::max);
         let outside = end <= low + slack || end >= high - slack;
         let pairs = |q: &Quadrature| (q.integrate(&f), q.integrate_with(end, &f));
         let finite = |q: &Quadrature| pairs(q).0.is_finite() && pairs(q).1.is_finite();
@@ -144,7 +148,11 @@ impl SpectralEstimate {
     /// Estimates `log det A = tr log A` for a positive definite operator. A node that is not
     /// above the rounding level ends as [`TraceStop::OutsideDomain`], with the largest bar.
     pub fn log_determinant(&self) -> TraceEstimate {
-        let level = self.quadratures.iter().map(Quadrature::resolution).fold(0.0, f64::max);
+        let level = self
+            .quadratures
+            .iter()
+            .map(Quadrature::resolution)
+            .fold(0.0, f64::max);
         self.trace_of(|x| if x > level { x.ln() } else { f64::NAN })
     }
 
@@ -154,7 +162,10 @@ impl SpectralEstimate {
     /// # Panics
     /// If `alpha` is not positive.
     pub fn effective_dimension(&self, alpha: f64) -> TraceEstimate {
-        assert!(alpha > 0.0, "effective_dimension: alpha = {alpha} is not positive");
+        assert!(
+            alpha > 0.0,
+            "effective_dimension: alpha = {alpha} is not positive"
+        );
         self.trace_of(|x| x.max(0.0) / (x.max(0.0) + alpha))
     }
 
@@ -207,7 +218,11 @@ impl SpectralEstimate {
     /// points or a width that is not positive.
     pub fn densities(&self, points: usize, width: Option<f64>) -> Option<Density> {
         let (low, high) = self.extremes()?;
-        let own = if high > low { high - low } else { low.abs().max(f64::MIN_POSITIVE) };
+        let own = if high > low {
+            high - low
+        } else {
+            low.abs().max(f64::MIN_POSITIVE)
+        };
         let width = width.unwrap_or(0.01 * own);
         if points < 2 || !(width > 0.0 && width.is_finite()) {
             return None;
@@ -238,7 +253,11 @@ impl SpectralEstimate {
     /// rounding. `None` if a node is not above the rounding level.
     pub fn condition(&self) -> Option<f64> {
         let (low, high) = self.extremes()?;
-        let level = self.quadratures.iter().map(Quadrature::resolution).fold(0.0, f64::max);
+        let level = self
+            .quadratures
+            .iter()
+            .map(Quadrature::resolution)
+            .fold(0.0, f64::max);
         (low > level).then(|| high / low)
     }
 }

@@ -51,7 +51,7 @@ impl SpectralFunction {
 /// to zero) convergence is uneven, and so is the estimate.
 ///
 /// - **Cost**: one product and `4nk` to `8nk` flops in step `k`, and `9k³` flops a comparison, after
-///   5 steps more, or an eighth more.
+///   3 steps more, or an eighth more.
 /// - **Memory**: `max_steps + 1` vectors and `max_steps²` numbers.
 ///
 /// ```
@@ -217,7 +217,7 @@ impl<T: Real> Run<T> {
     where
         A: LinearOperator<T> + ?Sized,
     {
-        const EVERY: usize = 5;
+        const EVERY: usize = 3;
         let steps = self.c.len();
         let mut next = EVERY.min(steps);
         loop {
@@ -250,7 +250,13 @@ impl<T: Real> Run<T> {
             if m == steps {
                 return FunctionStop::MaxSteps;
             }
-            next = (m + EVERY.max(m / 8)).min(steps);
+            // No stride is shorter than the one before: its change would mean less.
+            let stride = EVERY.max(m / 8);
+            next = if steps - m < 2 * stride {
+                steps
+            } else {
+                m + stride
+            };
         }
     }
 
@@ -276,7 +282,11 @@ impl<T: Real> Run<T> {
         self.c.fill(T::zero());
         for k in 0..m {
             let theta = self.theta[k];
-            let value = f(if theta.abs() <= zero { T::zero() } else { theta });
+            let value = f(if theta.abs() <= zero {
+                T::zero()
+            } else {
+                theta
+            });
             if !value.is_finite() {
                 return false;
             }
@@ -288,7 +298,7 @@ impl<T: Real> Run<T> {
         true
     }
 
-    /// Updates the change and the estimate; the first time there is nothing to compare with.
+    /// Updates the change and, from the second change on, the estimate.
     fn compare(&mut self, again: bool) {
         if !again {
             return;
@@ -297,16 +307,16 @@ impl<T: Real> Run<T> {
             *old -= c;
         }
         let change = norm2(&self.old);
-        // An infinite change before makes the rate zero.
-        let rate = change / self.change;
-        let tail = rate / (T::one() - rate);
-        self.estimate = if rate < T::one() {
-            change * tail.max(T::one())
-        } else if change == T::zero() {
-            change
-        } else {
-            T::infinity()
-        };
+        if self.change.is_finite() {
+            let rate = change / self.change;
+            self.estimate = if change == T::zero() {
+                change
+            } else if rate < T::one() {
+                change * (rate / (T::one() - rate)).max(T::one())
+            } else {
+                T::infinity()
+            };
+        }
         self.change = change;
     }
 
@@ -321,7 +331,10 @@ impl<T: Real> Run<T> {
             stop,
             ritz_values: self.theta[..m].to_vec(),
         };
-        let failed = matches!(stop, FunctionStop::OutsideDomain | FunctionStop::NonFinite { .. });
+        let failed = matches!(
+            stop,
+            FunctionStop::OutsideDomain | FunctionStop::NonFinite { .. }
+        );
         if failed || !found.error_estimate.is_finite() {
             found.error_estimate = T::max_value();
         }

@@ -64,7 +64,8 @@ impl<T: Real> Krylov<T> {
         // What is left after orthogonalisation is rounding: the space is invariant.
         let level = T::epsilon() * self.norm * T::of((n as f64).sqrt().max(10.0));
         self.exhausted = beta <= level || self.len() == n;
-        self.beta.push(if self.exhausted { T::zero() } else { beta });
+        self.beta
+            .push(if self.exhausted { T::zero() } else { beta });
         if !self.exhausted {
             self.basis.push(&self.w, beta);
         }

@@ -114,11 +114,21 @@ impl Quadrature {
     /// `δ` is the last pivot of `T − t`.
     fn radau(&self, t: f64) -> Option<(Vec<f64>, Vec<f64>)> {
         let m = self.alpha.len();
-        let size = self.alpha.iter().chain(&self.beta).fold(t.abs(), |m, x| m.max(x.abs()));
+        let size = self
+            .alpha
+            .iter()
+            .chain(&self.beta)
+            .fold(t.abs(), |m, x| m.max(x.abs()));
         // A pivot below rounding stands for t being a node of T itself: then the new node goes
         // to infinity and takes no weight.
         let floor = (f64::EPSILON * size).max(f64::MIN_POSITIVE);
-        let guard = |d: f64| if d.abs() < floor { floor.copysign(d) } else { d };
+        let guard = |d: f64| {
+            if d.abs() < floor {
+                floor.copysign(d)
+            } else {
+                d
+            }
+        };
         let mut pivot = guard(self.alpha[0] - t);
         for (alpha, beta) in self.alpha[1..].iter().zip(&self.beta) {
             pivot = guard(alpha - t - beta * (beta / pivot));

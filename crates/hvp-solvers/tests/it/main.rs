@@ -9,10 +9,14 @@
 mod cg;
 mod dense;
 mod faults;
+mod functions;
 mod gltr;
+mod grid;
 mod kit;
 mod lanczos;
+mod lobpcg;
 mod minres;
 mod newton;
+mod spectrum;
 mod trace;
 mod truncated;
