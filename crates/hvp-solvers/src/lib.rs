@@ -14,6 +14,7 @@
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
 //! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |
 //! | [`spectrum`] | how are the eigenvalues of `A` spread? What are `tr f(A)` and `f(A) v`? |
+//! | [`landscape`] | is this point a minimum or a saddle, and how sharp? |
 //! | [`dense`] | the same for a matrix small enough to factorise |
 //!
 //! Not converging is an outcome, with its reason and the best point so far; an
@@ -41,6 +42,7 @@ mod curvature;
 pub mod dense;
 pub mod eigen;
 mod error;
+pub mod landscape;
 pub mod linear;
 pub mod newton;
 pub mod objective;

@@ -11,14 +11,14 @@ use crate::vector::{axpy, dot, norm2, scale};
 const ALLOWANCE: f64 = 10.0;
 
 /// All Ritz values that a solver has, with their residuals.
-pub(super) struct Neighbours<'a, T> {
+pub(crate) struct Neighbours<'a, T> {
     /// Ascending.
-    pub(super) theta: &'a [T],
-    pub(super) residual: &'a [T],
+    pub(crate) theta: &'a [T],
+    pub(crate) residual: &'a [T],
     /// Whether nothing of the spectrum is expected below the first, and above the last.
-    pub(super) ends: (bool, bool),
+    pub(crate) ends: (bool, bool),
     /// The largest `‖Av‖` seen.
-    pub(super) norm: T,
+    pub(crate) norm: T,
 }
 
 impl<T: Real> Neighbours<'_, T> {
@@ -55,7 +55,7 @@ impl<T: Real> Neighbours<'_, T> {
     /// The pair of a vector of about norm 1 that belongs to Ritz value `index`, with its residual
     /// recomputed by a product; false if that is not finite, and then with what was known.
     /// `converged` is left to the caller.
-    pub(super) fn pair<A>(
+    pub(crate) fn pair<A>(
         &self,
         a: &A,
         vector: &[T],
@@ -101,7 +101,7 @@ impl<T: Real> Neighbours<'_, T> {
 }
 
 /// Whether a residual is within `tolerance · max(|θ|, eps^⅔·‖A‖)`, or at the rounding level.
-pub(super) fn within<T: Real>(theta: T, residual: T, tolerance: f64, norm: T) -> bool {
+pub(crate) fn within<T: Real>(theta: T, residual: T, tolerance: f64, norm: T) -> bool {
     let eps = T::epsilon();
     let floor = norm * eps.powf(T::of(2.0 / 3.0));
     let tol = T::of(tolerance).max(eps);

@@ -22,7 +22,7 @@ pub(super) struct Factorisation<'a, T, A: ?Sized> {
     /// At most this many columns of `T`.
     ncv: usize,
     /// Vectors drawn at a start and when the space is exhausted.
-    block: usize,
+    pub(super) block: usize,
     /// Pending vectors there is room for.
     width: usize,
     rng: ChaCha8Rng,
@@ -241,8 +241,9 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
             .all(|(now, &before)| (now - before).abs() <= slack)
     }
 
-    /// Keeps the most wanted Ritz vectors and goes on from the pending ones.
-    pub(super) fn restart(&mut self, wanted: usize, tolerance: f64) {
+    /// Keeps the most wanted Ritz vectors and goes on from the pending ones; returns after how
+    /// many columns to look for convergence again.
+    pub(super) fn restart(&mut self, wanted: usize, tolerance: f64) -> usize {
         let m = self.done;
         // KrylovKit's rule: as vectors converge, more of the space is kept. There has to be
         // room for one block and one vector more.
@@ -259,6 +260,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
                 *self.t(keep + p, k) = c;
             }
         }
+        self.ncv.min(keep + (2 * self.block).max(5))
     }
 
     /// Keeps the wanted Ritz vectors and goes on from random ones, to look for missed copies.

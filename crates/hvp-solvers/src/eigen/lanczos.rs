@@ -217,9 +217,13 @@ impl Lanczos {
         ncv: usize,
         start: Start<'_, T>,
     ) -> EigenStop {
+        // Between restarts convergence is looked for every few columns, in the hope of saving
+        // products. Not in a probe, which needs all of them to see something new.
+        let stride = (2 * s.block).max(5);
+        let first = ncv.min(wanted + 2 * stride);
         // The first round from a basis sees its span only.
         let mut from_basis = false;
-        let mut columns = ncv;
+        let mut columns = first;
         match start {
             Start::Random => s.start(None),
             Start::Vector(start) => s.start(Some(start)),
@@ -241,23 +245,31 @@ impl Lanczos {
             if s.exhausted() {
                 return EigenStop::Converged;
             }
+            if from_basis {
+                // That eigenvectors span an invariant space is no sign of copies.
+                s.n_breakdowns = 0;
+            }
             let converged = s.count_converged(wanted, self.tolerance) == wanted;
             if converged && (probing && s.same_as_before(wanted) || !self.wants_probe(s)) {
                 return EigenStop::Converged;
             }
-            if s.n_restarts == self.max_restarts {
-                return EigenStop::MaxRestarts;
-            }
-            probing = converged;
-            if converged {
-                s.probe(wanted);
-            } else if from_basis {
+            if from_basis && !converged {
                 s.condense(wanted);
+                columns = first;
+            } else if !converged && columns < ncv {
+                columns = ncv.min(columns + stride);
+            } else if s.n_restarts == self.max_restarts {
+                return EigenStop::MaxRestarts;
             } else {
-                s.restart(wanted, self.tolerance);
+                probing = converged;
+                columns = if converged {
+                    s.probe(wanted);
+                    ncv
+                } else {
+                    s.restart(wanted, self.tolerance)
+                };
             }
             from_basis = false;
-            columns = ncv;
         }
     }
 

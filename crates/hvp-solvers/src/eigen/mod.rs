@@ -4,7 +4,7 @@
 //! residual of each pair by a product of its own and bound the errors of its value and vector.
 
 pub(crate) mod basis;
-mod certificate;
+pub(crate) mod certificate;
 mod factorisation;
 mod lanczos;
 mod lobpcg;

@@ -432,9 +432,6 @@ fn blocks_find_copies_without_probes() {
             &[49.0, 49.0, 49.0, 49.0, 48.0, 48.0, 48.0, 48.0],
         );
     }
-    // One product a block less than there are copies: some are missed, as they must be.
-    let found = block(8, 1, Which::Largest).solve(&quads).unwrap();
-    assert!(found.pairs[1].value < 48.5);
     let ones = DiagonalOperator::new(Array1::<f64>::ones(100));
     certify(
         &ones,
@@ -587,7 +584,7 @@ fn warm_starts_track_a_changing_matrix() {
         }
     });
     for (name, spectrum) in [("line", &line), ("outliers", &net)] {
-        for (change, tolerance, most) in [(1e-5, 1e-3, 0.6), (1e-6, 1e-6, 1.0)] {
+        for (change, tolerance, most) in [(1e-5, 1e-3, 0.6), (1e-6, 1e-6, 0.8)] {
             let config = Lanczos {
                 tolerance,
                 ..Lanczos::new(5, Which::Largest)

@@ -55,7 +55,7 @@ fn certify(a: &impl LinearOperator<f64>, found: &EigenOutcome<f64>, exact: &[f64
 
 #[test]
 fn laplacian_with_a_shifted_preconditioner() {
-    let (p, q) = (14, 15);
+    let (p, q) = (22, 23);
     let n = p * q;
     let a = Counted::new(laplacian(p, q));
     let exact = laplacian_spectrum(p, q);
@@ -65,7 +65,7 @@ fn laplacian_with_a_shifted_preconditioner() {
         e[i] = 1.0;
         dense.row_mut(i).assign(&product(&a, e.view()));
     }
-    dense.diag_mut().map_inplace(|d| *d += 0.01);
+    dense.diag_mut().map_inplace(|d| *d += 0.001);
     let m = Factored(cholesky(dense.view()).unwrap());
     let config = Lobpcg::new(6, End::Smallest);
     a.reset();
@@ -86,7 +86,7 @@ fn laplacian_with_a_shifted_preconditioner() {
         plain.stats.n_restarts,
         plain.stats.n_products
     );
-    assert!(4 * fast.stats.n_restarts < plain.stats.n_restarts);
+    assert!(5 * fast.stats.n_restarts < plain.stats.n_restarts);
     assert!(fast.stats.n_products < lanczos);
     let top: Vec<f64> = exact.iter().rev().take(6).copied().collect();
     certify(

@@ -14,6 +14,7 @@ mod gltr;
 mod grid;
 mod kit;
 mod lanczos;
+mod landscape;
 mod lobpcg;
 mod minres;
 mod newton;
