@@ -16,6 +16,7 @@
 //! | [`spectrum`] | how are the eigenvalues of `A` spread? What are `tr f(A)` and `f(A) v`? |
 //! | [`landscape`] | is this point a minimum or a saddle, and how sharp? |
 //! | [`dense`] | the same for a matrix small enough to factorise |
+//! | [`bits`] | states that survive serialisation to the last bit |
 //!
 //! Not converging is an outcome, with its reason and the best point so far; an
 //! [`SolverError`] means that the call itself made no sense. The unit of cost is
@@ -38,6 +39,7 @@
     reason = "array views are pointers and strides: ndarray's own functions take them by value"
 )]
 
+pub mod bits;
 mod curvature;
 pub mod dense;
 pub mod eigen;

@@ -17,20 +17,21 @@ use crate::vector::norm2;
 ///
 /// `V` are the vectors that have been multiplied, `P` those that are pending: one a unit of
 /// the block, fewer once a remainder vanished.
-pub(super) struct Factorisation<'a, T, A: ?Sized> {
-    a: &'a A,
+#[derive(Debug)]
+pub(super) struct Factorisation<T> {
+    pub(super) n: usize,
     /// At most this many columns of `T`.
-    ncv: usize,
+    pub(super) ncv: usize,
     /// Vectors drawn at a start and when the space is exhausted.
-    pub(super) block: usize,
+    block: usize,
     /// Pending vectors there is room for.
-    width: usize,
-    rng: ChaCha8Rng,
-    basis: Basis<T>,
+    pub(super) width: usize,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) basis: Basis<T>,
     /// Columns of `T` that are complete.
-    done: usize,
+    pub(super) done: usize,
     /// `T` with stride `ncv + width`; the rows below `done` are `C`.
-    t: Vec<T>,
+    pub(super) t: Vec<T>,
     /// Products, one a row.
     w: Vec<T>,
     h: Vec<T>,
@@ -44,23 +45,22 @@ pub(super) struct Factorisation<'a, T, A: ?Sized> {
     /// Indices into `theta`, the most wanted first.
     order: Vec<usize>,
     /// The wanted values before a probe.
-    before_probe: Vec<T>,
-    norm: T,
-    asymmetry: T,
-    n_products: usize,
+    pub(super) before_probe: Vec<T>,
+    pub(super) norm: T,
+    pub(super) asymmetry: T,
+    pub(super) n_products: usize,
     pub(super) n_restarts: usize,
     pub(super) n_breakdowns: usize,
-    n_probes: usize,
+    pub(super) n_probes: usize,
 }
 
-impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
+impl<T: Real> Factorisation<T> {
     /// Room for `ncv` columns and `width ≥ block` pending vectors.
-    pub(super) fn new(a: &'a A, ncv: usize, block: usize, width: usize, rng: ChaCha8Rng) -> Self {
-        let n = a.dim();
+    pub(super) fn new(n: usize, ncv: usize, block: usize, width: usize, rng: ChaCha8Rng) -> Self {
         let all = ncv + width;
         let zeros = |len: usize| vec![T::zero(); len];
         Self {
-            a,
+            n,
             ncv,
             block,
             width,
@@ -107,7 +107,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
 
     /// Appends what a vector has outside the basis, unless that is rounding.
     fn push_start(&mut self, start: ArrayView1<'_, T>) {
-        let n = self.a.dim();
+        let n = self.n;
         let w = &mut self.w[..n];
         for (w, &x) in w.iter_mut().zip(start) {
             *w = x;
@@ -125,7 +125,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
 
     /// Random vectors until a block is pending or the space is full.
     fn fill_up(&mut self) {
-        let n = self.a.dim();
+        let n = self.n;
         while self.pending() < self.block && self.basis.push_random(&mut self.rng, &mut self.w[..n])
         {
         }
@@ -133,6 +133,11 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
 
     fn pending(&self) -> usize {
         self.basis.len() - self.done
+    }
+
+    /// Columns after which it is worth while to look for convergence.
+    pub(super) fn stride(&self) -> usize {
+        (2 * self.block).max(5)
     }
 
     /// Whether the basis cannot grow: `T` then holds eigenvalues of `A` exactly.
@@ -145,12 +150,15 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
     }
 
     /// Lanczos steps until `columns ≤ ncv` columns are complete or the space is exhausted.
-    pub(super) fn expand(&mut self, columns: usize) -> Result<(), EigenStop> {
-        let n = self.a.dim();
+    pub(super) fn expand<A>(&mut self, a: &A, columns: usize) -> Result<(), EigenStop>
+    where
+        A: LinearOperator<T> + ?Sized,
+    {
+        let n = self.n;
         while self.done < columns && !self.exhausted() {
             let count = self.pending().min(columns - self.done);
             let rows = self.basis.rows(self.done, count);
-            apply_block(self.a, rows, &mut self.w[..count * n]);
+            apply_block(a, rows, &mut self.w[..count * n]);
             self.n_products += count;
             for i in 0..count {
                 self.absorb(i)?;
@@ -165,7 +173,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
 
     /// Makes product `i` of the block a column of `T`, and its remainder a pending vector.
     fn absorb(&mut self, i: usize) -> Result<(), EigenStop> {
-        let n = self.a.dim();
+        let n = self.n;
         let (j, len) = (self.done, self.basis.len());
         let w = &mut self.w[i * n..(i + 1) * n];
         let (before, beta) = self.basis.orthogonalise(w, &mut self.h);
@@ -241,8 +249,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
             .all(|(now, &before)| (now - before).abs() <= slack)
     }
 
-    /// Keeps the most wanted Ritz vectors and goes on from the pending ones; returns after how
-    /// many columns to look for convergence again.
+    /// Keeps the most wanted Ritz vectors and goes on from the pending ones; returns how many.
     pub(super) fn restart(&mut self, wanted: usize, tolerance: f64) -> usize {
         let m = self.done;
         // KrylovKit's rule: as vectors converge, more of the space is kept. There has to be
@@ -260,7 +267,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
                 *self.t(keep + p, k) = c;
             }
         }
-        self.ncv.min(keep + (2 * self.block).max(5))
+        keep
     }
 
     /// Keeps the wanted Ritz vectors and goes on from random ones, to look for missed copies.
@@ -289,7 +296,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
 
     /// Starts again from sums of the wanted Ritz vectors, as many as make a block.
     pub(super) fn condense(&mut self, wanted: usize) {
-        let (m, n) = (self.done, self.a.dim());
+        let (m, n) = (self.done, self.n);
         let count = wanted.min(m);
         self.basis.truncate(m);
         self.basis.rotate(&self.y[..m * m], &self.order[..count]);
@@ -313,14 +320,18 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
     }
 
     /// The wanted pairs with residuals recomputed by products, and bounds.
-    pub(super) fn outcome(
+    pub(super) fn outcome<A>(
         mut self,
+        a: &A,
         which: Which,
         wanted: usize,
         tolerance: f64,
         stop: EigenStop,
-    ) -> EigenOutcome<T> {
-        let (m, n) = (self.done, self.a.dim());
+    ) -> EigenOutcome<T>
+    where
+        A: LinearOperator<T> + ?Sized,
+    {
+        let (m, n) = (self.done, self.n);
         let mut stop = stop;
         let mut wanted = wanted.min(m);
         if stop != EigenStop::Converged && !self.ritz(which) {
@@ -339,7 +350,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Factorisation<'a, T, A> {
         let mut pairs: Vec<EigenPair<T>> = Vec::with_capacity(wanted);
         for (k, &index) in self.order.iter().enumerate() {
             let w = &mut self.w[..n];
-            let (mut pair, finite) = neighbours.pair(self.a, self.basis.row(k), index, w);
+            let (mut pair, finite) = neighbours.pair(a, self.basis.row(k), index, w);
             self.n_products += 1;
             if !finite {
                 stop = EigenStop::NonFinite {

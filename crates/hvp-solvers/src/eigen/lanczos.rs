@@ -4,12 +4,11 @@ use ad_core::Real;
 use ndarray::{ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use super::factorisation::Factorisation;
-use super::outcome::{EigenOutcome, EigenStop};
+use super::lanczos_run::LanczosRun;
+use super::outcome::EigenOutcome;
 use super::which::{MultiplicityProbe, Which};
-use crate::error::{Quantity, SolverError, check_finite, check_len, check_setting};
+use crate::error::{SolverError, check_finite, check_len, check_setting};
 use crate::operator::LinearOperator;
-use crate::random::generator;
 
 /// Extreme eigenpairs of a symmetric operator by thick-restart Lanczos (Wu & Simon 2000).
 ///
@@ -30,7 +29,7 @@ use crate::random::generator;
 /// - **Cost**: one product and about `4·n·ncv` to `8·n·ncv` flops a step, `2·n·ncv²` a
 ///   restart, and one product for each returned pair, for its true residual.
 /// - **Memory**: `ncv + 2b` vectors and `2·ncv²` numbers; nothing is allocated in the loop.
-/// - **Convergence**: the residual of every wanted pair is at most
+/// - **Convergence**: looked for every few columns. The residual of every wanted pair is at most
 ///   `tolerance · max(|θ|, eps^⅔·‖A‖)`, or at the rounding level `eps·‖A‖`.
 ///
 /// ```
@@ -69,7 +68,7 @@ pub struct Lanczos {
 }
 
 /// Where a solve starts.
-enum Start<'a, T> {
+pub(super) enum Start<'a, T> {
     Random,
     Vector(ArrayView1<'a, T>),
     Basis(ArrayView2<'a, T>),
@@ -161,7 +160,7 @@ impl Lanczos {
     }
 
     /// The number of wanted pairs and of vectors held.
-    fn sizes(&self, n: usize) -> Result<(usize, usize), SolverError> {
+    pub(super) fn sizes(&self, n: usize) -> Result<(usize, usize), SolverError> {
         check_setting("k", self.k as f64, self.k <= n, "at most the dimension")?;
         check_setting("block", self.block as f64, self.block >= 1, "at least 1")?;
         let tol = self.tolerance;
@@ -189,98 +188,30 @@ impl Lanczos {
         Ok((wanted, ncv))
     }
 
+    /// Prepares a solve from a seeded random start, to be advanced restart by restart.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve).
+    pub fn begin<T: Real>(&self, n: usize) -> Result<LanczosRun<T>, SolverError> {
+        self.begin_from(n, Start::Random)
+    }
+
+    fn begin_from<T: Real>(
+        &self,
+        n: usize,
+        start: Start<'_, T>,
+    ) -> Result<LanczosRun<T>, SolverError> {
+        let (wanted, ncv) = self.sizes(n)?;
+        Ok(LanczosRun::new(self.clone(), n, wanted, ncv, start))
+    }
+
     fn run<T: Real, A: LinearOperator<T> + ?Sized>(
         &self,
         a: &A,
         start: Start<'_, T>,
     ) -> Result<EigenOutcome<T>, SolverError> {
-        let n = a.dim();
-        let (wanted, ncv) = self.sizes(n)?;
-        let block = self.block.min(n);
-        let width = match &start {
-            Start::Basis(rows) => block.max(rows.nrows()),
-            _ => block,
-        };
-        let mut s = Factorisation::new(a, ncv, block, width, generator(self.seed));
-        let stop = if wanted == 0 {
-            EigenStop::Converged
-        } else {
-            self.go(&mut s, wanted, ncv, start)
-        };
-        Ok(s.outcome(self.which, wanted, self.tolerance, stop))
-    }
-
-    fn go<T: Real, A: LinearOperator<T> + ?Sized>(
-        &self,
-        s: &mut Factorisation<'_, T, A>,
-        wanted: usize,
-        ncv: usize,
-        start: Start<'_, T>,
-    ) -> EigenStop {
-        // Between restarts convergence is looked for every few columns, in the hope of saving
-        // products. Not in a probe, which needs all of them to see something new.
-        let stride = (2 * s.block).max(5);
-        let first = ncv.min(wanted + 2 * stride);
-        // The first round from a basis sees its span only.
-        let mut from_basis = false;
-        let mut columns = first;
-        match start {
-            Start::Random => s.start(None),
-            Start::Vector(start) => s.start(Some(start)),
-            Start::Basis(rows) => {
-                from_basis = true;
-                columns = s.start_from_rows(rows);
-            }
-        }
-        let mut probing = false;
-        loop {
-            if let Err(stop) = s.expand(columns) {
-                return stop;
-            }
-            if !s.ritz(self.which) {
-                return EigenStop::NonFinite {
-                    what: Quantity::Product,
-                };
-            }
-            if s.exhausted() {
-                return EigenStop::Converged;
-            }
-            if from_basis {
-                // That eigenvectors span an invariant space is no sign of copies.
-                s.n_breakdowns = 0;
-            }
-            let converged = s.count_converged(wanted, self.tolerance) == wanted;
-            if converged && (probing && s.same_as_before(wanted) || !self.wants_probe(s)) {
-                return EigenStop::Converged;
-            }
-            if from_basis && !converged {
-                s.condense(wanted);
-                columns = first;
-            } else if !converged && columns < ncv {
-                columns = ncv.min(columns + stride);
-            } else if s.n_restarts == self.max_restarts {
-                return EigenStop::MaxRestarts;
-            } else {
-                probing = converged;
-                columns = if converged {
-                    s.probe(wanted);
-                    ncv
-                } else {
-                    s.restart(wanted, self.tolerance)
-                };
-            }
-            from_basis = false;
-        }
-    }
-
-    fn wants_probe<T: Real, A>(&self, s: &Factorisation<'_, T, A>) -> bool
-    where
-        A: LinearOperator<T> + ?Sized,
-    {
-        match self.probe {
-            MultiplicityProbe::Never => false,
-            MultiplicityProbe::AfterBreakdown => s.n_breakdowns > 0,
-            MultiplicityProbe::Always => true,
-        }
+        let mut run = self.begin_from(a.dim(), start)?;
+        while run.advance(a)?.is_none() {}
+        run.finish(a)
     }
 }

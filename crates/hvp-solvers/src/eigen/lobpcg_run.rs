@@ -129,7 +129,7 @@ where
                 return Ok(EigenStop::MaxIters);
             }
             self.n_iters += 1;
-            if self.n_iters % REFRESH == 0 && !fresh {
+            if self.n_iters.is_multiple_of(REFRESH) && !fresh {
                 self.refresh()?;
                 self.measure();
             }

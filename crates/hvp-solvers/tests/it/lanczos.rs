@@ -2,7 +2,9 @@
 
 use std::f64::consts::PI;
 
-use hvp_solvers::eigen::{EigenOutcome, EigenStop, Lanczos, MultiplicityProbe, Which};
+use hvp_solvers::eigen::{
+    EigenOutcome, EigenStop, Lanczos, LanczosRun, LanczosState, MultiplicityProbe, Which,
+};
 use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator, FnOperator};
 use hvp_solvers::{LinearOperator, SolverError};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, array};
@@ -673,4 +675,66 @@ fn bases_of_any_kind_start_a_solve() {
     assert!(config.solve_from_basis(&a, nan.view()).is_err());
     let none = Lanczos { block: 0, ..config };
     assert!(none.solve(&a).is_err());
+}
+
+#[test]
+fn resumed_runs_go_on_bit_by_bit() {
+    let line = DiagonalOperator::new(Array1::linspace(-1.0, 1.0, 300));
+    let copies = DiagonalOperator::new(Array1::from_shape_fn(200, |i| (i / 10) as f64));
+    let cases = [
+        (&line, Lanczos::new(4, Which::BothEnds)),
+        // Breakdowns, random vectors and probes: the generator's state matters.
+        (
+            &copies,
+            Lanczos {
+                ncv: Some(20),
+                block: 2,
+                seed: 5,
+                probe: MultiplicityProbe::Always,
+                ..Lanczos::new(6, Which::Largest)
+            },
+        ),
+    ];
+    for (a, config) in cases {
+        let expected = config.solve(a).unwrap();
+        let mut run: LanczosRun<f64> = config.begin(a.dim()).unwrap();
+        let mut steps = 0;
+        loop {
+            // Through text after every single step.
+            let text = serde_json::to_string(&run.state()).unwrap();
+            let state: LanczosState<f64> = serde_json::from_str(&text).unwrap();
+            assert_eq!(state, run.state());
+            run = LanczosRun::resume(state).unwrap();
+            if run.advance(a).unwrap().is_some() {
+                break;
+            }
+            steps += 1;
+        }
+        assert!(steps > 5);
+        let again = LanczosRun::resume(run.state()).unwrap();
+        assert_eq!(run.finish(a).unwrap(), expected);
+        // Also after its end.
+        assert_eq!(again.finish(a).unwrap(), expected);
+    }
+    let config = Lanczos::new(4, Which::Largest);
+    let mut run: LanczosRun<f64> = config.begin(300).unwrap();
+    assert!(run.advance(&copies).is_err());
+    run.advance(&line).unwrap();
+    // Pairs of a run that was not brought to its end are what they are.
+    let state = run.state();
+    let early = run.finish(&line).unwrap();
+    assert_eq!((early.stop, early.pairs.len()), (EigenStop::MaxRestarts, 4));
+    assert!(early.pairs.iter().all(|pair| pair.residual <= 1.0));
+    // States whose parts do not fit are refused.
+    let text = serde_json::to_string(&state).unwrap();
+    for (from, to) in [
+        ("\"n\":300", "\"n\":299"),
+        ("\"width\":1", "\"width\":2"),
+        ("\"k\":4", "\"k\":30"),
+        ("\"done\":", "\"done\":9"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let broken: LanczosState<f64> = serde_json::from_str(&text.replace(from, to)).unwrap();
+        assert!(LanczosRun::resume(broken).is_err(), "{from}");
+    }
 }

@@ -153,7 +153,7 @@ fn counts_and_bars_cover_as_stated() {
         // Stated 95 %; three deviations of 300 draws are 4 %.
         assert!(share(covered) >= 0.91, "{name}: {}", share(covered));
         // As `Bracket::interval` states.
-        assert!(share(least) >= 0.97, "{name}: {held:?}");
+        assert!(share(least) >= 0.99, "{name}: {held:?}");
         assert!(
             bias.abs() <= 0.25 * width,
             "{name}: bias {bias:e}, error {width:e}"
@@ -193,6 +193,9 @@ fn negative_eigenvalues_and_intervals() {
     assert!(low >= spectrum[29] - 1e-12 && high <= spectrum[N - 1] + 1e-12);
 }
 
+/// An end of the spectrum, and a function for which Gauss–Radau with a node there is a bound.
+type Case = (f64, fn(f64) -> f64);
+
 #[test]
 fn log_determinant_condition_and_gauss_radau_bounds() {
     let d = Array1::linspace(0.5, 20.0, N);
@@ -228,7 +231,7 @@ fn log_determinant_condition_and_gauss_radau_bounds() {
         .estimate(&a)
         .unwrap();
         let mut gap = 0.0_f64;
-        let functions: [(f64, fn(f64) -> f64); 4] = [
+        let functions: [Case; 4] = [
             (0.4, f64::ln),
             (0.4, f64::recip),
             (0.4, f64::sqrt),
