@@ -10,7 +10,7 @@ use super::lanczos::{Lanczos, Start};
 use super::outcome::{EigenOutcome, EigenStop};
 use super::which::MultiplicityProbe;
 use crate::bits;
-use crate::error::{Quantity, SolverError, check_len};
+use crate::error::{Quantity, SolverError, check_len, check_setting};
 use crate::operator::LinearOperator;
 use crate::random::generator;
 
@@ -224,37 +224,14 @@ impl<T: Real> LanczosRun<T> {
     /// The run whose state this is.
     ///
     /// # Errors
-    /// [`SolverError`] if the parts of the state do not fit together.
+    /// [`SolverError::InvalidSetting`] if the parts of the state do not fit together.
     pub fn resume(state: LanczosState<T>) -> Result<Self, SolverError> {
+        let (wanted, ncv) = state.config.sizes(state.n)?;
+        state.check(wanted, ncv)?;
         let (n, config) = (state.n, state.config);
-        let (wanted, ncv) = config.sizes(n)?;
-        let block = config.block.min(n);
-        check_len(
-            "width",
-            state.width,
-            state.width.clamp(block, ncv.max(block)),
-        )?;
-        let mut s = Factorisation::new(n, ncv, block, state.width, state.rng);
         let len = state.rows.len() / n.max(1);
-        check_len("t", state.t.len(), s.t.len())?;
-        check_len(
-            "rows",
-            state.rows.len(),
-            len.min(n).min(ncv + state.width) * n,
-        )?;
-        check_len("done", state.done, state.done.min(len).min(ncv))?;
-        check_len(
-            "pending",
-            len - state.done,
-            (len - state.done).min(state.width),
-        )?;
-        check_len("columns", state.columns, state.columns.min(ncv))?;
-        let probed = if state.probing {
-            wanted
-        } else {
-            state.before_probe.len().min(wanted)
-        };
-        check_len("before_probe", state.before_probe.len(), probed)?;
+        let block = config.block.min(n);
+        let mut s = Factorisation::new(n, ncv, block, state.width, state.rng);
         s.basis.extend(len).copy_from_slice(&state.rows.to_vec());
         s.t.copy_from_slice(&state.t.to_vec());
         s.before_probe.extend(state.before_probe);
@@ -277,6 +254,41 @@ impl<T: Real> LanczosRun<T> {
             from_basis: state.from_basis,
             probing: state.probing,
             stop: state.stop,
+        })
+    }
+}
+
+impl<T: Real> LanczosState<T> {
+    /// Whether all lengths fit each other, so that a run cannot leave its arrays.
+    fn check(&self, wanted: usize, ncv: usize) -> Result<(), SolverError> {
+        let (n, done, width) = (self.n, self.done, self.width);
+        let len = self.rows.len() / n.max(1);
+        let all = ncv + width;
+        let block = self.config.block.min(n);
+        let widest = block.max(ncv);
+        let probed = self.before_probe.len();
+        let parts = [
+            ("width", width, block <= width && width <= widest),
+            (
+                "rows",
+                self.rows.len(),
+                len * n == self.rows.len() && len <= n.min(all),
+            ),
+            ("t", self.t.len(), self.t.len() == all * all),
+            (
+                "done",
+                done,
+                done <= ncv && done <= len && len - done <= width,
+            ),
+            ("columns", self.columns, self.columns <= ncv),
+            (
+                "before_probe",
+                probed,
+                probed == wanted || !self.probing && probed == 0,
+            ),
+        ];
+        parts.into_iter().try_for_each(|(name, value, ok)| {
+            check_setting(name, value as f64, ok, "as the rest of the state has it")
         })
     }
 }

@@ -42,7 +42,7 @@ impl End {
 /// products than Lanczos. Without a preconditioner it needs more. For the largest eigenvalues `M`
 /// should be close to `θ − A`.
 ///
-/// - **Cost**: a product, a solve with `M` and about `20·n·block` flops an iteration for each pair
+/// - **Cost**: a product, a solve with `M` and about `60·n·block` flops an iteration for each pair
 ///   that has not converged. Products come in blocks.
 /// - **Memory**: `6·block` vectors; nothing is allocated in the loop.
 /// - **Convergence**: as [`Lanczos`](super::Lanczos), by residuals that are confirmed by products.

@@ -83,7 +83,7 @@ impl Quadrature {
     ///
     /// Among all measures with the moments of `μ` up to order `2m`, the Gauss–Radau quadrature
     /// with a node at `t` has least mass below `t` and most up to it (Chebyshev, Markov,
-    /// Stieltjes; Akhiezer 1965, §2.5). Taken at `t ∓ resolution`, so that they also hold for
+    /// Stieltjes; Akhiezer 1965, ch. 2). Taken at `t ∓ resolution`, so that they also hold for
     /// eigenvalues within rounding of `t`.
     pub fn cumulative_bounds(&self, t: f64) -> (f64, f64) {
         let (low, high) = (t - self.resolution, t + self.resolution);
@@ -157,3 +157,7 @@ fn rule(mut alpha: Vec<f64>, beta: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
     let total: f64 = squares.iter().sum();
     Some((alpha, squares.iter().map(|w| w / total).collect()))
 }
+
+#[cfg(test)]
+#[path = "quadrature_tests.rs"]
+mod tests;

@@ -26,7 +26,7 @@ use crate::trace::sketch::{row, signs};
 /// use hvp_solvers::{operator::DiagonalOperator, spectrum::Slq};
 /// use ndarray::Array1;
 /// // log det = Σ log d; random signs weigh the entries of a diagonal matrix alike.
-/// let d = Array1::linspace(1.0, 3.0, 100);
+/// let d = Array1::linspace(1.0_f64, 3.0, 100);
 /// let exact: f64 = d.iter().map(|d| d.ln()).sum();
 /// let found = Slq::default().estimate(&DiagonalOperator::new(d))?;
 /// assert!((found.log_determinant().value - exact).abs() < 1e-10);

@@ -373,6 +373,7 @@ proptest! {
         kind in 0..4_usize,
         n in 3..80_usize,
         k in 1..6_usize,
+        block in 1..4_usize,
         seed in 0..1000_u64,
     ) {
         let k = k.min(n);
@@ -386,6 +387,7 @@ proptest! {
         let a = DenseOperator::new(with_spectrum(&spectrum, seed)).unwrap();
         let config = Lanczos {
             seed,
+            block,
             probe: MultiplicityProbe::Always,
             ncv: Some((k + 8).min(n)),
             ..Lanczos::new(k, Which::Largest)
