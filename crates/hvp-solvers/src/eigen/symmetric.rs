@@ -322,10 +322,10 @@ mod tests {
         // The same as all eigenvectors give.
         let n = 40;
         let mut rng = generator(2);
-        let mut random = vec![0.0; 2 * n];
+        let mut random = vec![0.0_f64; 2 * n];
         fill_normal(&mut rng, &mut random);
         let (d0, e0) = random.split_at(n);
-        let mut a = vec![0.0; n * n];
+        let mut a = vec![0.0_f64; n * n];
         for i in 0..n {
             a[i * n + i] = d0[i];
             if i > 0 {
@@ -333,9 +333,9 @@ mod tests {
                 a[(i - 1) * n + i] = e0[i];
             }
         }
-        let (mut values, mut scratch) = (vec![0.0; n], vec![0.0; n]);
+        let (mut values, mut scratch) = (vec![0.0_f64; n], vec![0.0; n]);
         assert!(eigen_in_place(&mut a, &mut values, &mut scratch));
-        let (mut d, mut e, mut first) = (d0.to_vec(), e0.to_vec(), vec![0.0; n]);
+        let (mut d, mut e, mut first) = (d0.to_vec(), e0.to_vec(), vec![0.0_f64; n]);
         assert!(golub_welsch(&mut d, &mut e, &mut first));
         for k in 0..n {
             assert!((d[k] - values[k]).abs() < 8.0 * n as f64 * f64::EPSILON);

@@ -52,9 +52,9 @@ fn check(q: &Quadrature, exact: &[(f64, f64)], slack: f64, context: &str) {
 
 #[test]
 fn bounds_hold_for_uneven_measures() {
-    let n = 60;
-    let line = Array1::linspace(-2.0, 3.0, n).to_vec();
-    let graded: Vec<f64> = (0..n).map(|i| 0.5_f64.powi(i)).collect();
+    let n = 60_u32;
+    let line = Array1::linspace(-2.0, 3.0, n as usize).to_vec();
+    let graded: Vec<f64> = (0..n).map(|i| 0.5_f64.powi(i as i32)).collect();
     // Pairs at a distance of ten roundings.
     let pairs: Vec<f64> = (0..n)
         .map(|i| f64::from(i / 2) + 1e-13 * f64::from(i % 2))
