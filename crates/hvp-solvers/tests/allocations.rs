@@ -53,6 +53,8 @@ fn eigenvalue_solvers_do_not_allocate() {
             };
             allocations(|| drop(config.solve(&a).unwrap()))
         };
+        // The first run of all also fills tables that later ones share.
+        lanczos(1);
         assert_eq!(lanczos(2), lanczos(10));
     }
     let lobpcg = |max_iters| {

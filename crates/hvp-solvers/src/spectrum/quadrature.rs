@@ -84,7 +84,8 @@ impl Quadrature {
     /// Among all measures with the moments of `μ` up to order `2m`, the Gauss–Radau quadrature
     /// with a node at `t` has least mass below `t` and most up to it (Chebyshev, Markov,
     /// Stieltjes; Akhiezer 1965, ch. 2). Taken at `t ∓ resolution`, so that they also hold for
-    /// eigenvalues within rounding of `t`.
+    /// eigenvalues within rounding of `t`. Beyond that rounding counts as much as it does for any
+    /// spectral projection: `resolution` over the distance from `t` to the next eigenvalue.
     pub fn cumulative_bounds(&self, t: f64) -> (f64, f64) {
         let (low, high) = (t - self.resolution, t + self.resolution);
         if self.exact {
