@@ -14,6 +14,8 @@ mod gltr;
 mod grid;
 mod kit;
 mod lanczos;
+mod lanczos_blocks;
+mod lanczos_starts;
 mod landscape;
 mod lobpcg;
 mod minres;
