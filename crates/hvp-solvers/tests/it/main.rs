@@ -9,10 +9,17 @@
 mod cg;
 mod dense;
 mod faults;
+mod functions;
 mod gltr;
+mod grid;
 mod kit;
 mod lanczos;
+mod lanczos_blocks;
+mod lanczos_starts;
+mod landscape;
+mod lobpcg;
 mod minres;
 mod newton;
+mod spectrum;
 mod trace;
 mod truncated;
