@@ -11,6 +11,8 @@
 //! | [`objective`] | what are `f`, `∇f`, `Hv`, `Gv` at this point? |
 //! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
 //! | [`newton`] | where is a minimum of `f`? |
+//! | [`minimize`](mod@minimize) | the driver of all minimisers: limits, observers, outcomes, resuming |
+//! | [`bits`] | states that survive serialisation to the last bit |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
 //! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |
 //! | [`dense`] | the same for a matrix small enough to factorise |
@@ -36,11 +38,13 @@
     reason = "array views are pointers and strides: ndarray's own functions take them by value"
 )]
 
+pub mod bits;
 mod curvature;
 pub mod dense;
 pub mod eigen;
 mod error;
 pub mod linear;
+pub mod minimize;
 pub mod newton;
 pub mod objective;
 pub mod operator;

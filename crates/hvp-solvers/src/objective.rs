@@ -150,11 +150,16 @@ impl<'a, T: Real, O: SecondOrder<T> + ?Sized> CurvatureOperator<'a, T, O> {
             return Err(SolverError::NoGaussNewton);
         }
         crate::error::check_setting("damping", damping.as_f64(), damping.is_finite(), "finite")?;
-        Ok(Self {
+        Ok(Self::of(objective, curvature, damping))
+    }
+
+    /// [`new`](Self::new) where settings were checked before.
+    pub(crate) fn of(objective: &'a O, curvature: Curvature, damping: T) -> Self {
+        Self {
             objective,
             curvature,
             damping,
-        })
+        }
     }
 }
 

@@ -19,17 +19,18 @@
     reason = "array views are small handles, passed by value as ndarray itself does"
 )]
 
-mod bits;
 pub mod data;
 pub mod finite_sum;
 pub mod first_order;
 pub mod lbfgs;
 pub mod line_search;
-pub mod minimize;
 pub mod newton;
 pub mod nn;
 pub mod schedule;
 mod settings;
 pub mod stochastic;
+
+use hvp_solvers::bits;
+pub use hvp_solvers::minimize;
 
 pub use finite_sum::{FiniteSum, Sharding};

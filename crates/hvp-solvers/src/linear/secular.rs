@@ -6,20 +6,20 @@ use crate::vector::{axpy, dot, norm2, scale};
 
 /// `min γh₁ + ½hᵀTh` over `‖h‖ ≤ Δ`, `T` with diagonal `alpha` and off-diagonal `beta`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tridiagonal<T> {
-    pub(super) alpha: Vec<T>,
+pub(crate) struct Tridiagonal<T> {
+    pub(crate) alpha: Vec<T>,
     /// `beta[i]` couples `i` and `i + 1`; the last one leads out of the space.
-    pub(super) beta: Vec<T>,
-    pub(super) gamma: T,
+    pub(crate) beta: Vec<T>,
+    pub(crate) gamma: T,
     /// The solution.
-    pub(super) h: Vec<T>,
+    pub(crate) h: Vec<T>,
     pivots: Vec<T>,
     y: Vec<T>,
 }
 
 /// Where the solution lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Found<T> {
+pub(crate) enum Found<T> {
     Interior,
     Boundary(T),
     Hard(T),
@@ -51,7 +51,7 @@ impl<T: Real> Tridiagonal<T> {
         self.beta.push(beta);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.alpha.len()
     }
 
@@ -86,7 +86,7 @@ impl<T: Real> Tridiagonal<T> {
     }
 
     /// The smallest eigenvalue, by bisection on the signs of the pivots, to rounding.
-    pub(super) fn leftmost(&mut self) -> T {
+    pub(crate) fn leftmost(&mut self) -> T {
         const MAX_HALVINGS: usize = 200;
         let size = self.size();
         if size == T::zero() {
@@ -138,7 +138,7 @@ impl<T: Real> Tridiagonal<T> {
     }
 
     /// Solves the problem into `h`.
-    pub(super) fn minimise(&mut self, radius: T) -> Found<T> {
+    pub(crate) fn minimise(&mut self, radius: T) -> Found<T> {
         if self.shifted(T::zero()).is_some_and(|norm| norm <= radius) {
             return Found::Interior;
         }

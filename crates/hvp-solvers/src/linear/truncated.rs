@@ -161,6 +161,10 @@ impl<T: Real> TruncatedWorkspace<T> {
         ArrayView1::from(&self.z)
     }
 
+    pub(crate) fn step_slice(&self) -> &[T] {
+        &self.z
+    }
+
     /// The direction of nonpositive curvature that the last solve ended on, with its
     /// Rayleigh quotient. The direction has norm one.
     pub fn negative_curvature(&self) -> Option<NegativeCurvature<T>> {
@@ -197,26 +201,6 @@ impl<T: Real> TruncatedWorkspace<T> {
             axpy(piece.alpha(), d, &mut self.z);
         }
         None
-    }
-
-    /// Replaces the path by the single direction `d`, of norm one and negative curvature;
-    /// [`shrink`](Self::shrink) then steps along it.
-    pub(crate) fn follow(&mut self, d: &[T], curvature: T) {
-        let (zero, one) = (T::zero(), T::one());
-        self.unit = one;
-        self.directions.clear();
-        self.directions.extend_from_slice(d);
-        self.pieces.clear();
-        self.pieces.push(Piece {
-            zz: zero,
-            zd: zero,
-            dd: one,
-            model: zero,
-            slope: zero,
-            curvature,
-            rayleigh: curvature,
-            negative: true,
-        });
     }
 
     /// Moves along the piece to the boundary and returns to the caller's units.

@@ -5,14 +5,18 @@
 //! [`Curvature::GaussNewton`](crate::Curvature::GaussNewton) the same driver
 //! minimises with the Gauss–Newton matrix.
 
+mod checks;
 mod forcing;
-mod outcome;
 mod radius;
-mod run;
 mod saddle;
+mod steps;
 mod trust_region;
+mod trust_region_steps;
+mod walk;
 
 pub use forcing::Forcing;
-pub use outcome::{IterationRecord, Outcome, Progress, Stats, StopReason};
 pub use saddle::StationaryCheck;
-pub use trust_region::TrustRegionNewton;
+pub use trust_region::{
+    PreconditionedTrustRegion, Subproblem, TrustRegionNewton, TrustRegionState,
+};
+pub use walk::{NewtonReport, StepRecord};

@@ -7,8 +7,6 @@ use hvp_solvers::Objective;
 use hvp_solvers::vector::dot;
 use ndarray::{Array1, Zip};
 
-use crate::minimize::slice;
-
 /// A point and the gradient there.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Point<T> {

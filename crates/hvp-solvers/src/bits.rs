@@ -4,6 +4,25 @@
 //! Text formats do not promise that: `serde_json` reads floats to within an ulp
 //! unless a feature is on, and writes NaN and ±Inf as `null`. The bits of the
 //! `f64` with the same value (exact for `f32` too) are a plain integer everywhere.
+//!
+//! ```
+//! use ad_core::Real;
+//! use ndarray::{Array1, array};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! #[serde(bound = "")]
+//! struct State<T: Real> {
+//!     #[serde(with = "hvp_solvers::bits::vector")]
+//!     x: Array1<T>,
+//!     #[serde(with = "hvp_solvers::bits::scalar")]
+//!     value: T,
+//! }
+//! let text = serde_json::to_string(&State { x: array![0.1 + 0.2], value: f64::NAN })?;
+//! let back: State<f64> = serde_json::from_str(&text)?;
+//! assert!(back.x[0] == 0.1 + 0.2 && back.value.is_nan());
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use ad_core::Real;
 use ndarray::Array1;
@@ -18,32 +37,43 @@ fn from_bits<T: Real>(bits: u64) -> T {
 }
 
 /// For a field of type `T`.
-pub(crate) mod scalar {
+pub mod scalar {
     use super::*;
 
-    pub(crate) fn serialize<T: Real, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    /// The bits of the number, or of each entry.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: Real, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(to_bits(*value))
     }
 
-    pub(crate) fn deserialize<'de, T: Real, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    /// What [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, T: Real, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
         u64::deserialize(from).map(from_bits)
     }
 }
 
 /// For a field of type `Array1<T>`.
-pub(crate) mod vector {
+pub mod vector {
     use super::*;
 
-    pub(crate) fn serialize<T: Real, S: Serializer>(
-        value: &Array1<T>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    /// The bits of the number, or of each entry.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: Real, S: Serializer>(value: &Array1<T>, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(value.iter().map(|&x| to_bits(x)))
     }
 
-    pub(crate) fn deserialize<'de, T: Real, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Array1<T>, D::Error> {
+    /// What [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, T: Real, D: Deserializer<'de>>(from: D) -> Result<Array1<T>, D::Error> {
         let bits = Vec::<u64>::deserialize(from)?;
         Ok(bits.into_iter().map(from_bits).collect())
     }
