@@ -26,7 +26,7 @@ pub(crate) enum Found<T> {
 }
 
 impl<T: Real> Tridiagonal<T> {
-    pub(super) fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         let empty = || Vec::with_capacity(capacity);
         Self {
             alpha: empty(),
@@ -38,7 +38,7 @@ impl<T: Real> Tridiagonal<T> {
         }
     }
 
-    pub(super) fn clear(&mut self, gamma: T) {
+    pub(crate) fn clear(&mut self, gamma: T) {
         self.alpha.clear();
         self.beta.clear();
         self.h.clear();
@@ -46,7 +46,7 @@ impl<T: Real> Tridiagonal<T> {
     }
 
     /// Appends a row; `beta` couples it to the next.
-    pub(super) fn push(&mut self, alpha: T, beta: T) {
+    pub(crate) fn push(&mut self, alpha: T, beta: T) {
         self.alpha.push(alpha);
         self.beta.push(beta);
     }
@@ -143,8 +143,31 @@ impl<T: Real> Tridiagonal<T> {
             return Found::Interior;
         }
         let leftmost = self.leftmost();
+        self.locate(
+            Bound::Ball(radius),
+            leftmost,
+            self.gamma / radius - leftmost,
+        )
+    }
+
+    /// `min γh₁ + ½hᵀTh + ⅓σ‖h‖³` into `h`: the multiplier is `λ = σ‖h‖`.
+    pub(crate) fn regularise(&mut self, sigma: T) -> Found<T> {
+        let leftmost = self.leftmost();
+        // ‖h(λ)‖ ≤ γ/(λ + leftmost), which is λ/σ at this root.
+        let product = sigma * self.gamma;
+        let root = leftmost.hypot(T::of(2.0) * product.sqrt());
+        let high = if leftmost > T::zero() {
+            T::of(2.0) * product / (root + leftmost)
+        } else {
+            T::of(0.5) * (root - leftmost)
+        };
+        self.locate(Bound::Cubic(sigma), leftmost, high)
+    }
+
+    /// Finds the shift, at most `high`, at which `‖h‖` is what the bound says.
+    fn locate(&mut self, bound: Bound<T>, leftmost: T, high: T) -> Found<T> {
         let floor = (-leftmost).max(T::zero());
-        let high = (self.gamma / radius - leftmost).max(floor);
+        let high = high.max(floor);
         let size = self.size().max(high);
         // The first shift above the floor that rounding lets us factorise.
         let mut offset = T::zero();
@@ -158,23 +181,24 @@ impl<T: Real> Tridiagonal<T> {
                 return Found::Hard(floor);
             }
         };
-        if norm < radius {
-            self.reach(radius);
+        if norm < bound.at(low) {
+            self.reach(bound.at(low));
             return Found::Hard(low);
         }
-        let lambda = self.boundary_shift(low, high.max(low), radius);
-        self.reach(radius);
+        let lambda = self.boundary_shift(low, high.max(low), bound);
+        self.reach(bound.at(lambda));
         Found::Boundary(lambda)
     }
 
-    /// The root of `‖h(λ)‖ = Δ` in `[low, high]` by Newton's method on `1/‖h(λ)‖`, which is
-    /// nearly linear and concave: from the left it converges without overshooting. Leaves
-    /// the factors and `h` of the shift that it returns.
-    fn boundary_shift(&mut self, mut low: T, mut high: T, radius: T) -> T {
+    /// The root of `‖h(λ)‖ = Δ` in `[low, high]` by Newton's method on `1/‖h(λ)‖ − 1/Δ`, which is
+    /// nearly linear and concave: from the left it converges without overshooting. The same
+    /// holds with `Δ = λ/σ`. Leaves the factors and `h` of the shift that it returns.
+    fn boundary_shift(&mut self, mut low: T, mut high: T, bound: Bound<T>) -> T {
         const MAX_STEPS: usize = 100;
         let mut lambda = low;
         for _ in 0..MAX_STEPS {
             let mut newton = T::nan();
+            let radius = bound.at(lambda);
             match self.shifted(lambda) {
                 Some(norm) if is_close(norm, radius) => return lambda,
                 Some(norm) => {
@@ -183,7 +207,8 @@ impl<T: Real> Tridiagonal<T> {
                     } else {
                         high = lambda;
                     }
-                    newton = lambda + self.newton_step(norm, radius);
+                    let moving = bound.relative_slope(lambda);
+                    newton = lambda + self.newton_step(norm, radius, moving);
                 }
                 // Rounding, next to −λ_min.
                 None => low = lambda,
@@ -206,15 +231,15 @@ impl<T: Real> Tridiagonal<T> {
         high
     }
 
-    /// Newton's step for `1/‖h(λ)‖ − 1/Δ`.
-    fn newton_step(&mut self, norm: T, radius: T) -> T {
+    /// Newton's step for `1/‖h(λ)‖ − 1/Δ`, where `Δ'/Δ` is `moving`.
+    fn newton_step(&mut self, norm: T, radius: T, moving: T) -> T {
         // −½ d‖h‖²/dλ = hᵀ(T + λI)⁻¹h, in units of ‖h‖².
         self.y.clear();
         self.y.extend_from_slice(&self.h);
         scale(norm.recip(), &mut self.y);
         Self::solve(&self.pivots, &self.beta, &mut self.y);
         let slope = dot(&self.h, &self.y) / norm;
-        (norm - radius) / radius / slope
+        (norm - radius) / radius / (slope + moving * norm / radius)
     }
 
     /// `y ←` the leftmost eigenvector, by inverse iteration with the factors at hand; false
@@ -290,6 +315,32 @@ impl<T: Real> Tridiagonal<T> {
             self.y.push(row + source);
         }
         norm2(&self.y)
+    }
+}
+
+/// What the norm of the solution has to be.
+#[derive(Debug, Clone, Copy)]
+enum Bound<T> {
+    /// This radius.
+    Ball(T),
+    /// `λ/σ`.
+    Cubic(T),
+}
+
+impl<T: Real> Bound<T> {
+    fn at(self, lambda: T) -> T {
+        match self {
+            Self::Ball(radius) => radius,
+            Self::Cubic(sigma) => lambda / sigma,
+        }
+    }
+
+    /// The derivative by `λ`, relative to the bound itself.
+    fn relative_slope(self, lambda: T) -> T {
+        match self {
+            Self::Ball(_) => T::zero(),
+            Self::Cubic(_) => lambda.recip(),
+        }
     }
 }
 

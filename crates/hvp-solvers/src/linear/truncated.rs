@@ -177,6 +177,11 @@ impl<T: Real> TruncatedWorkspace<T> {
         })
     }
 
+    /// [`negative_curvature`](Self::negative_curvature), not scaled and not copied.
+    pub(crate) fn negative_direction(&self) -> Option<(&[T], T)> {
+        Some((&self.d, self.negative?))
+    }
+
     /// Repeats the last solve with a smaller radius, without any product.
     ///
     /// The path does not depend on the radius, only the point where it is cut does.
@@ -307,13 +312,47 @@ impl TruncatedCg {
         check_tolerances(&[("relative_tolerance", tol)])?;
         let g_norm = work.start(g, m.is_identity());
         let radius = (radius / work.unit).min(T::max_value());
-        let tol = T::of(tol) * g_norm;
+        Ok(self.run(b, radius, g_norm, m, work))
+    }
+
+    /// Solves without a ball, for a gradient that is finite: at a direction of nonpositive
+    /// curvature the step is the iterate before, possibly zero, and the direction is
+    /// [`TruncatedWorkspace::negative_direction`].
+    pub(crate) fn solve_unbounded<T, B>(
+        &self,
+        b: &B,
+        g: ArrayView1<'_, T>,
+        work: &mut TruncatedWorkspace<T>,
+    ) -> TruncatedOutcome<T>
+    where
+        T: Real,
+        B: LinearOperator<T> + ?Sized,
+    {
+        let g_norm = work.start(g, true);
+        self.run(b, T::infinity(), g_norm, &Identity, work)
+    }
+
+    /// Iterates unless the gradient vanishes.
+    fn run<T, B, P>(
+        &self,
+        b: &B,
+        radius: T,
+        g_norm: T,
+        m: &P,
+        work: &mut TruncatedWorkspace<T>,
+    ) -> TruncatedOutcome<T>
+    where
+        T: Real,
+        B: LinearOperator<T> + ?Sized,
+        P: Preconditioner<T> + ?Sized,
+    {
+        let tol = T::of(self.relative_tolerance) * g_norm;
         if g_norm <= tol || g_norm == T::zero() {
-            return Ok(work.finish(TruncatedStop::Converged, T::zero(), T::zero()));
+            return work.finish(TruncatedStop::Converged, T::zero(), T::zero());
         }
         let (mut outcome, n_products) = self.iterate(b, radius, tol, m, work);
         outcome.n_products = n_products;
-        Ok(outcome)
+        outcome
     }
 
     /// The loop of conjugate gradients, in units of `work.unit`.
@@ -350,6 +389,11 @@ impl TruncatedCg {
                 return (work.finish_on_boundary(piece, tau), k + 1);
             }
             let alpha = piece.alpha();
+            if piece.negative && radius.is_infinite() {
+                work.negative = Some(piece.rayleigh);
+                let stop = TruncatedStop::NegativeCurvature;
+                return (work.finish(stop, path.model, path.zz.sqrt()), k + 1);
+            }
             if piece.negative || !alpha.is_finite() {
                 let stop = bad(Quantity::Point);
                 return (work.finish(stop, path.model, path.zz.sqrt()), k + 1);

@@ -21,6 +21,26 @@ pub(super) fn share(name: &'static str, v: f64) -> Result<(), SolverError> {
     check_setting(name, v, v > 0.0 && v < 1.0, "above zero and below one")
 }
 
+pub(super) fn at_least_one(name: &'static str, v: usize) -> Result<(), SolverError> {
+    check_setting(name, v as f64, v > 0, "at least 1")
+}
+
+/// Armijo's constant and the length of a search.
+pub(super) fn line_search(c1: f64, max_trials: u32) -> Result<(), SolverError> {
+    check_setting(
+        "sufficient_decrease",
+        c1,
+        c1 > 0.0 && c1 < 0.5,
+        "above zero and below one half",
+    )?;
+    check_setting(
+        "max_trials",
+        max_trials.into(),
+        max_trials > 0,
+        "at least 1",
+    )
+}
+
 /// The least ratio of actual to predicted decrease with which a step is taken.
 pub(super) fn accept_ratio(v: f64) -> Result<(), SolverError> {
     check_setting("accept_ratio", v, (0.0..0.25).contains(&v), "in [0, 1/4)")

@@ -160,10 +160,7 @@ impl<T: Real> Walk<T> {
     where
         F: Objective<T> + ?Sized,
     {
-        let x = slice(&self.iterate.x);
-        self.trial.clear();
-        self.trial.extend(x.iter().zip(p).map(|(&x, &p)| x + p));
-        let moved = self.trial.iter().zip(x).any(|(t, x)| t != x);
+        let moved = self.set_trial(p);
         let value = if all_finite(&self.trial) {
             self.iterate.stats.n_evals += 1;
             objective.value(ArrayView1::from(&self.trial))
@@ -171,6 +168,14 @@ impl<T: Real> Walk<T> {
             T::nan()
         };
         Trial { value, moved }
+    }
+
+    /// Makes `x + p` the trial point; whether it differs from the current one.
+    pub(crate) fn set_trial(&mut self, p: &[T]) -> bool {
+        let x = slice(&self.iterate.x);
+        self.trial.clear();
+        self.trial.extend(x.iter().zip(p).map(|(&x, &p)| x + p));
+        self.trial.iter().zip(x).any(|(t, x)| t != x)
     }
 
     /// Compares a trial value with the decrease that was promised.

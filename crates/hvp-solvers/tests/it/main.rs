@@ -12,6 +12,7 @@ mod faults;
 mod gltr;
 mod kit;
 mod lanczos;
+mod methods;
 mod minres;
 mod newton;
 mod trace;

@@ -4,7 +4,7 @@ use std::mem;
 
 use ad_core::Real;
 use hvp_solvers::Objective;
-use hvp_solvers::vector::dot;
+use hvp_solvers::vector::{dot, slice};
 use ndarray::{Array1, Zip};
 
 /// A point and the gradient there.
