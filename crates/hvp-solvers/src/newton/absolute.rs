@@ -6,9 +6,6 @@ use crate::eigen::symmetric::eigen_in_place;
 use crate::linear::secular::{Found, Tridiagonal};
 use crate::vector::norm2;
 
-/// Magnitudes below this share of the largest count as that.
-const FLOOR: f64 = 1e-8;
-
 /// `T = YΘYᵀ` and the minimiser of `γh₁ + ½hᵀ|T|h` in a ball, in the coordinates of `Y`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Absolute<T> {
@@ -96,8 +93,9 @@ impl<T: Real> Absolute<T> {
             (Some(low), Some(high)) => low.abs().max(high.abs()),
             _ => T::zero(),
         };
-        // Of a zero matrix any magnitude is as good as another.
-        let floor = (T::of(FLOOR) * top).max(T::min_positive_value());
+        // Below this the magnitude is rounding; of a zero matrix any is as good as another.
+        let rounding = T::of(4.0) * T::epsilon() * T::of(self.theta.len() as f64);
+        let floor = (rounding * top).max(T::min_positive_value());
         self.theta[i].abs().max(floor)
     }
 

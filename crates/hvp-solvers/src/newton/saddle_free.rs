@@ -24,7 +24,7 @@ use crate::{Curvature, CurvatureOperator, SecondOrder};
 /// `H` is projected to the Krylov space of `g`, `T = VᵀHV`, where `|T|` is exact; as `g` is
 /// in that space, nothing of it is left out. The space grows until the last
 /// coordinate of the step is small, `β|h_k| ≤ η‖g‖`, which for a positive definite `T` is
-/// the residual, or to `max_krylov`. Magnitudes below `1e-8·max|θ|` count as that.
+/// the residual, or to `max_krylov`. Magnitudes below `4k·eps·max|θ|` count as that.
 /// `λ ≥ 0` keeps the step in a ball whose radius adapts as in a trust region, by the
 /// ratio of actual decrease to that of `gᵀp + ½pᵀ|H|p`; a rejected step is shortened in the same
 /// space, without a product.
