@@ -26,6 +26,7 @@ pub mod lbfgs;
 pub mod line_search;
 pub mod newton;
 pub mod nn;
+mod parallel;
 pub mod schedule;
 mod settings;
 pub mod stochastic;
