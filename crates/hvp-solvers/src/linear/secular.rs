@@ -348,3 +348,64 @@ impl<T: Real> Bound<T> {
 fn is_close<T: Real>(norm: T, radius: T) -> bool {
     (norm - radius).abs() <= T::of(8.0) * T::epsilon() * radius
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tridiagonal(alpha: &[f64], beta: &[f64], gamma: f64) -> Tridiagonal<f64> {
+        let mut t = Tridiagonal::with_capacity(alpha.len());
+        t.clear(gamma);
+        for (i, &a) in alpha.iter().enumerate() {
+            t.push(a, beta.get(i).copied().unwrap_or(0.0));
+        }
+        t
+    }
+
+    /// The conditions that a global minimiser of the cubic model satisfies: `(T + λI)h = −γe₁`,
+    /// `λ = σ‖h‖` and `T + λI ⪰ 0`.
+    #[test]
+    fn the_cubic_model_is_minimised_globally() {
+        let cases: [(&[f64], &[f64]); 4] = [
+            (&[2.0], &[]),
+            (&[-3.0], &[]),
+            (&[1.0, -2.0, 0.5], &[0.3, 1.5]),
+            (&[4.0, 3.0, 2.0, 1.0], &[1.0, 1.0, 1.0]),
+        ];
+        for (alpha, beta) in cases {
+            for sigma in [1e-12, 1e-3, 1.0, 1e6] {
+                for gamma in [1e-3, 1.0] {
+                    let mut t = tridiagonal(alpha, beta, gamma);
+                    let found = t.regularise(sigma);
+                    let Found::Boundary(lambda) = found else {
+                        panic!("{alpha:?} {sigma} {gamma}: {found:?}");
+                    };
+                    let context = format!("{alpha:?} σ = {sigma:e}, γ = {gamma}: λ = {lambda}");
+                    let norm = norm2(&t.h);
+                    assert!((lambda - sigma * norm).abs() <= 1e-13 * lambda, "{context}");
+                    let leftmost = t.leftmost();
+                    let size = t.size() + lambda;
+                    assert!(lambda + leftmost >= -1e-14 * size, "{context} {leftmost}");
+                    let residual = t.residual_inside(lambda);
+                    let rounding = 100.0 * f64::EPSILON * size * norm;
+                    assert!(
+                        residual <= rounding.max(1e-14 * gamma),
+                        "{context}: {residual:e}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// The gradient has nothing along the only direction of negative curvature.
+    #[test]
+    fn the_hard_case_of_the_cubic_model() {
+        let mut t = tridiagonal(&[1.0, -1.0], &[0.0], 1.0);
+        let sigma = 0.1;
+        let found = t.regularise(sigma);
+        // λ = 1, ‖h‖ = λ/σ = 10, and h₁ = −γ/(1 + λ).
+        assert!(matches!(found, Found::Hard(l) if (l - 1.0).abs() < 1e-14));
+        assert!((norm2(&t.h) - 10.0).abs() < 1e-13);
+        assert!((t.h[0] + 0.5).abs() < 1e-13, "{:?}", t.h);
+    }
+}

@@ -270,3 +270,17 @@ impl Schedule {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iterates_are_kept_at_growing_distances() {
+        let mut due = Schedule::new(&HessianFree::default());
+        let kept: Vec<usize> = (1..=60).filter(|&i| due.is_due(i)).collect();
+        // ⌈5·1.3^j⌉
+        assert_eq!(kept, [5, 7, 9, 11, 15, 19, 25, 32, 41, 54]);
+        assert_eq!(due.last_kept, 54);
+    }
+}

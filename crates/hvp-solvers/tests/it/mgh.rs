@@ -1,0 +1,107 @@
+//! The 35 problems of Moré, Garbow and Hillstrom by every Newton method.
+
+use hvp_solvers::minimize::{Limits, Minimizer, Outcome, minimize};
+use hvp_solvers::newton::{
+    CubicNewton, HessianFree, LineSearchNewton, NewtonMr, SaddleFreeNewton, Subproblem,
+    TrustRegionNewton,
+};
+use hvp_solvers::{FunctionObjective, SolverError};
+use ndarray::ArrayView1;
+use test_problems::{Problem, problems};
+
+/// Far below what any of the problems asks for: runs end where rounding ends them.
+const LIMITS: Limits = Limits {
+    gradient_tol: 1e-10,
+    gradient_tol_relative: 0.0,
+    max_iters: 5000,
+    max_evals: 100_000,
+    max_products: None,
+    max_time: None,
+};
+
+fn run<'a, M>(method: &M, problem: &'a Problem, factor: f64) -> Result<Outcome<f64>, SolverError>
+where
+    M: Minimizer<f64, FunctionObjective<'a, f64>>,
+{
+    let mut f = FunctionObjective::new(&problem.function, &[]).unwrap();
+    let x0 = problem.start_times(factor);
+    minimize(method, &mut f, ArrayView1::from(&x0), &LIMITS)
+}
+
+/// Runs a method on all problems from all starts up to `largest` times the standard one, but for
+/// those listed by name and factor; returns the products.
+fn solve_all<M>(name: &str, method: &M, largest: f64, not: &[(&str, f64)]) -> u64
+where
+    M: for<'a> Minimizer<f64, FunctionObjective<'a, f64>>,
+{
+    let mut failures = Vec::new();
+    let mut products = 0;
+    for problem in &problems() {
+        for &factor in problem.start_factors.iter().filter(|&&f| f <= largest) {
+            let found = run(method, problem, factor).unwrap();
+            let listed = not.iter().any(|&(n, f)| n == problem.name && f == factor);
+            let solved = problem.is_answer(found.value);
+            products += found.stats.n_products;
+            println!(
+                "{name:>14} {:>2} {:<28} {factor:>3} {:>5} its {:>6} products {:>12.4e} of {:>11.4e} {}{}",
+                problem.number,
+                problem.name,
+                found.stats.n_iters,
+                found.stats.n_products,
+                found.value,
+                problem.minimum,
+                found.stop,
+                if solved { "" } else { "  <-- NOT" },
+            );
+            if solved == listed {
+                failures.push(format!("{} from {factor}: {found:?}", problem.name));
+            }
+        }
+    }
+    println!("{name}: {products} products");
+    assert!(failures.is_empty(), "{name}: {failures:#?}");
+    products
+}
+
+#[test]
+fn trust_region() {
+    solve_all("trust region", &TrustRegionNewton::default(), 100.0, &[]);
+}
+
+#[test]
+fn trust_region_by_gltr() {
+    let method = TrustRegionNewton {
+        subproblem: Subproblem::Gltr,
+        ..TrustRegionNewton::default()
+    };
+    solve_all("gltr", &method, 100.0, &[]);
+}
+
+#[test]
+fn line_search() {
+    solve_all("line search", &LineSearchNewton::default(), 100.0, &[]);
+}
+
+#[test]
+fn newton_mr() {
+    solve_all("newton-mr", &NewtonMr::default(), 100.0, &[]);
+}
+
+#[test]
+fn cubic() {
+    solve_all("cubic", &CubicNewton::default(), 100.0, &[]);
+}
+
+#[test]
+fn saddle_free() {
+    solve_all("saddle-free", &SaddleFreeNewton::default(), 100.0, &[]);
+}
+
+#[test]
+fn hessian_free() {
+    let method = HessianFree {
+        initial_damping: 1.0,
+        ..HessianFree::default()
+    };
+    solve_all("hessian-free", &method, 100.0, &[]);
+}
