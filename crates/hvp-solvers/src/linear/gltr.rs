@@ -343,7 +343,7 @@ impl<T: Real> GltrWorkspace<T> {
             stop,
             place,
             lambda,
-            model: self.t.model() * self.unit * self.unit,
+            model: self.t.model(lambda) * self.unit * self.unit,
             step_norm: norm2(&self.z),
             residual_norm: residual * self.unit,
             n_products: self.n_products,

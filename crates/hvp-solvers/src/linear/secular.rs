@@ -123,7 +123,7 @@ impl<T: Real> Tridiagonal<T> {
     }
 
     /// `h ← −γ(T + λI)⁻¹e₁` and its norm, or `None` if `T + λI` is not positive definite.
-    pub(super) fn shifted(&mut self, lambda: T) -> Option<T> {
+    pub(crate) fn shifted(&mut self, lambda: T) -> Option<T> {
         if !self.factorise(lambda) {
             return None;
         }
@@ -286,14 +286,12 @@ impl<T: Real> Tridiagonal<T> {
         }
     }
 
-    /// `γh₁ + ½hᵀTh`.
-    pub(super) fn model(&self) -> T {
-        let mut sum = T::zero();
-        for (i, &h) in self.h.iter().enumerate() {
-            let above = if i > 0 { self.h[i - 1] } else { T::zero() };
-            sum += h * (T::of(0.5) * self.alpha[i] * h + self.above(i) * above);
-        }
-        self.gamma * self.h.first().copied().unwrap_or(T::zero()) + sum
+    /// `γh₁ + ½hᵀTh = ½γh₁ − ½λ‖h‖²` at a solution `(T + λI)h = −γe₁`: two terms of one sign
+    /// where λ ≥ 0, while those of `hᵀTh` cancel, to more than the model where `T` is large.
+    pub(crate) fn model(&self, lambda: T) -> T {
+        let first = self.h.first().copied().unwrap_or(T::zero());
+        let norm = norm2(&self.h);
+        T::of(0.5) * (self.gamma * first - lambda * norm * norm)
     }
 
     /// What `(B + λI)z + g` has outside the space: `β_k |h_k|`.

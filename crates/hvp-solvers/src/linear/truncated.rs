@@ -473,16 +473,22 @@ impl<T: Real> PathState<T> {
     fn piece(&mut self, slope: T, curvature: T, plain: T) -> Piece<T> {
         let rayleigh = curvature / plain;
         self.steepest = self.steepest.max(rayleigh);
+        // Below this the sign of the curvature is a matter of rounding.
+        let negative = rayleigh <= T::epsilon() * self.steepest;
         Piece {
             zz: self.zz,
             zd: self.zd,
             dd: self.dd,
             model: self.model,
             slope,
-            curvature,
+            // What counts as nonpositive may not turn the model up on the way to the boundary.
+            curvature: if negative {
+                curvature.min(T::zero())
+            } else {
+                curvature
+            },
             rayleigh,
-            // Below this the sign of the curvature is a matter of rounding.
-            negative: rayleigh <= T::epsilon() * self.steepest,
+            negative,
         }
     }
 

@@ -18,11 +18,19 @@ pub(super) struct Absolute<T> {
     /// The coordinates of the step.
     c: Vec<T>,
     lambda: T,
+    /// Whether `T` is positive definite. Then `|T| = T`, and its triangular factors say more of
+    /// small eigenvalues than eigenvectors do.
+    is_definite: bool,
+    model: T,
 }
 
 impl<T: Real> Absolute<T> {
     /// Decomposes `t` and solves into its `h`.
     pub(super) fn minimise(&mut self, t: &mut Tridiagonal<T>, radius: T) -> Found<T> {
+        self.is_definite = t.shifted(T::zero()).is_some();
+        if self.is_definite {
+            return self.bound(t, radius);
+        }
         let k = t.len();
         let zero = T::zero();
         self.y.clear();
@@ -56,8 +64,21 @@ impl<T: Real> Absolute<T> {
 
     /// Solves for another radius with the decomposition at hand.
     pub(super) fn bound(&mut self, t: &mut Tridiagonal<T>, radius: T) -> Found<T> {
+        if self.is_definite {
+            let found = t.minimise(radius);
+            self.lambda = match found {
+                Found::Interior => T::zero(),
+                Found::Boundary(lambda) | Found::Hard(lambda) => lambda,
+            };
+            self.model = t.model(self.lambda);
+            return found;
+        }
         self.lambda = self.multiplier(radius);
         self.coordinates(self.lambda);
+        let terms = self.c.iter().zip(&self.weights).enumerate();
+        self.model = terms.fold(T::zero(), |sum, (i, (&c, &w))| {
+            sum + c * (w + T::of(0.5) * self.magnitude(i) * c)
+        });
         let k = self.theta.len();
         t.h.clear();
         let rows = self.y.chunks_exact(k.max(1));
@@ -71,10 +92,7 @@ impl<T: Real> Absolute<T> {
 
     /// `gᵀp + ½pᵀ|T|p`, at most zero.
     pub(super) fn model(&self) -> T {
-        let terms = self.c.iter().zip(&self.weights).enumerate();
-        terms.fold(T::zero(), |sum, (i, (&c, &w))| {
-            sum + c * (w + T::of(0.5) * self.magnitude(i) * c)
-        })
+        self.model
     }
 
     /// Whether the ball was in the way.
@@ -82,9 +100,9 @@ impl<T: Real> Absolute<T> {
         self.lambda > T::zero()
     }
 
-    /// The smallest Ritz value.
-    pub(super) fn leftmost(&self) -> T {
-        self.theta.first().copied().unwrap_or(T::zero())
+    /// Whether some Ritz value is negative.
+    pub(super) fn is_indefinite(&self) -> bool {
+        !self.is_definite && self.theta.first().is_some_and(|&low| low < T::zero())
     }
 
     fn magnitude(&self, i: usize) -> T {
@@ -149,7 +167,7 @@ mod tests {
         close(t.h[0], -3.0);
         close(t.h[1], 0.0);
         close(absolute.model(), -4.5);
-        close(absolute.leftmost(), -1.0);
+        assert!(absolute.is_indefinite());
         // In a ball of radius 1: (1 + λ)·1 = 3.
         let found = absolute.bound(&mut t, 1.0);
         close(t.h[0], -1.0);

@@ -102,8 +102,8 @@ impl Backtracking {
             let promise = curve.promise(alpha);
             let verdict = walk.judge(trial, norm2(p), -promise);
             let enough = walk.iterate.value + T::of(self.c1) * promise + verdict.noise;
-            if trial.moved && trial.value <= enough && walk.is_no_worse(trial.value, verdict.noise)
-            {
+            let sound = trial.moved && trial.value.is_finite();
+            if sound && trial.value <= enough && walk.is_no_worse(trial.value, verdict.noise) {
                 let taken = Taken {
                     alpha,
                     noise: verdict.noise,
@@ -158,7 +158,8 @@ impl Backtracking {
             let trial = walk.try_step(objective, p);
             walk.n_free_steps += 1;
             let enough = walk.iterate.value + T::of(self.c1) * curve.promise(alpha);
-            if !(trial.value < value && trial.value <= enough) || trial.value.is_infinite() {
+            let pays = trial.value < value && trial.value <= enough && trial.value.is_finite();
+            if !pays {
                 walk.n_rejected += 1;
                 curve.write(taken.alpha, p);
                 walk.set_trial(p);

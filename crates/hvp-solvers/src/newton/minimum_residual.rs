@@ -137,6 +137,9 @@ impl NewtonMr {
             relative_tolerance: self.forcing.eta(norms.0, norms.1, &mut state.forcing),
             max_iters: Some(budget.products_up_to(cap)),
             curvature: MinresCurvature::Stop,
+            // The Hessians of hard problems have conditions of 1e15 and more: as far as
+            // rounding allows, they are not to count as singular.
+            least_squares_tolerance: 0.0,
             ..Minres::default()
         };
         let operator = CurvatureOperator::of(objective, Curvature::Hessian, T::zero());

@@ -143,7 +143,7 @@ impl<T: Real> SaddleFree<'_, T> {
                 model,
                 norm: found.step_norm,
                 on_boundary: self.absolute.is_bounded(),
-                is_negative: self.absolute.leftmost() < T::zero(),
+                is_negative: self.absolute.is_indefinite(),
             }),
             GltrStop::NonFinite { what } => Err(StopReason::NonFinite { what }),
             _ => Err(StopReason::NoDescent),

@@ -53,6 +53,9 @@ where
                 found.stop,
                 if solved { "" } else { "  <-- NOT" },
             );
+            if !solved {
+                println!("    {:?} {:e}", found.x.to_vec(), found.gradient_norm);
+            }
             if solved == listed {
                 failures.push(format!("{} from {factor}: {found:?}", problem.name));
             }
