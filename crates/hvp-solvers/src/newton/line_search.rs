@@ -32,7 +32,9 @@ use crate::{Curvature, CurvatureOperator, SecondOrder};
 ///
 /// A value that is not finite counts as infinite: the search steps back from it. If
 /// it fails it is repeated along `−g`; if that fails too the run ends, with
-/// [`StopReason::LineSearchFailed`].
+/// [`StopReason::LineSearchFailed`]. A step that has gained nothing in value or gradient is
+/// followed by one along `−g`: in a narrow valley the Newton direction can be all rounding,
+/// and the gradient lies along the floor.
 ///
 /// - **Cost** of an iteration: a product for each step of conjugate gradients, a value a trial,
 ///   a linearization.
@@ -55,7 +57,7 @@ pub struct LineSearchNewton {
     pub curvature: Curvature,
     /// The constant `λ ≥ 0` added to its diagonal. Default 0.
     pub damping: f64,
-    /// At most this many products for a direction; `None`, the default, for `2n + 2`.
+    /// At most this many products for a direction; `None`, the default, for `10n + 10`.
     pub max_cg_iters: Option<usize>,
     /// How accurately the Newton systems are solved. Default
     /// [`Forcing::eisenstat_walker`].
@@ -152,7 +154,7 @@ impl LineSearchNewton {
             walk.iterate.gradient_norm(),
             walk.iterate.gradient_norm_start(),
         );
-        let cap = self.max_cg_iters.unwrap_or(2 * walk.dim() + 2);
+        let cap = self.max_cg_iters.unwrap_or(10 * walk.dim() + 10);
         let cg = TruncatedCg {
             relative_tolerance: self.forcing.eta(norms.0, norms.1, &mut state.forcing),
             max_iters: Some(budget.products_up_to(cap)),
@@ -174,6 +176,11 @@ impl LineSearchNewton {
     ) -> Option<StopReason> {
         if let Some(stop) = state.walk.begin() {
             return Some(stop);
+        }
+        if state.walk.is_idle() {
+            let LineSearchState { walk, reach, .. } = state;
+            let search = forward(self.search());
+            return along_gradient(search, walk, objective, *reach, &mut work.d, &mut work.p);
         }
         let found = self.direction(objective, state, &mut work.cg, budget);
         let LineSearchState { walk, reach, .. } = state;

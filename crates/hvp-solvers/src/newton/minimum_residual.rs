@@ -28,7 +28,8 @@ use crate::{Curvature, CurvatureOperator, SecondOrder};
 ///   along it is found by backtracking from the last such length, or by forward tracking:
 ///   doubling while the value falls.
 ///
-/// A value that is not finite counts as infinite. A search that fails is repeated along `−g`.
+/// A value that is not finite counts as infinite. A search that fails is repeated along `−g`, and
+/// a step that has gained nothing in value or gradient is followed by one.
 ///
 /// - **Cost** of an iteration: a product for each step of MINRES (two more where the system has no
 ///   solution), a value a trial, a linearization.
@@ -181,6 +182,12 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for NewtonMr {
     ) -> Option<StopReason> {
         if let Some(stop) = state.walk.begin() {
             return Some(stop);
+        }
+        if state.walk.is_idle() {
+            let NewtonMrState {
+                walk, reach, d, p, ..
+            } = state;
+            return along_gradient(forward(self.search()), walk, objective, *reach, d, p);
         }
         let found = self.direction(objective, state, budget);
         let NewtonMrState {

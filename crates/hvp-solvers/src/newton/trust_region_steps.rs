@@ -175,14 +175,19 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Steps<T, F> for ByGltr<'_, T> {
         let radius = self.ball.radius;
         if !first {
             walk.n_free_steps += 1;
-            let found = self.work.resolve(&operator, radius);
-            return step_of_gltr(found.expect("the radius is finite and positive"), self.work);
+            let radius = radius / self.work.unit();
+            let found = self
+                .work
+                .resolve_by(&operator, &mut |t| t.minimise_flat(radius));
+            return step_of_gltr(found, self.work);
         }
         self.work
             .restrict(self.ball.eta, self.ball.products(walk.dim())?);
-        let g = ArrayView1::from(walk.gradient());
-        let found = self.work.solve(&operator, g, radius);
-        let found = found.expect("gradient and radius are finite");
+        self.work.begin(ArrayView1::from(walk.gradient()));
+        let radius = radius / self.work.unit();
+        let found = self
+            .work
+            .solve_by(&operator, &mut |t| t.minimise_flat(radius));
         walk.count_products(found.n_products);
         step_of_gltr(found, self.work)
     }

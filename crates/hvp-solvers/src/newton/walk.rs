@@ -155,6 +155,11 @@ impl<T: Real> Walk<T> {
         None
     }
 
+    /// Whether the last step has gained nothing, in value or gradient.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.idle > 0
+    }
+
     /// `f(x + p)`.
     pub(crate) fn try_step<F>(&mut self, objective: &mut F, p: &[T]) -> Trial<T>
     where
