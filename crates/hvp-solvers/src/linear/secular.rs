@@ -150,29 +150,6 @@ impl<T: Real> Tridiagonal<T> {
         )
     }
 
-    /// [`minimise`](Self::minimise), but where the smallest eigenvalue is rounding the step goes
-    /// on to the boundary along its eigenvector: how far the minimiser lies that way is rounding
-    /// too, and a step is to be judged by what it does.
-    pub(crate) fn minimise_flat(&mut self, radius: T) -> Found<T> {
-        let found = self.minimise(radius);
-        let size = self.size();
-        let rounding = T::of(4.0) * T::epsilon() * size;
-        // The smallest pivot is no smaller than the eigenvalue, and rarely much larger.
-        let doubtful = T::of(1e3) * rounding;
-        let gate = self.pivots.iter().all(|&pivot| pivot > doubtful);
-        if found != Found::Interior || gate || self.leftmost() > rounding {
-            if found == Found::Interior && !gate {
-                self.shifted(T::zero());
-            }
-            return found;
-        }
-        if self.shifted(T::zero()).is_none() {
-            return self.minimise(radius);
-        }
-        self.reach(radius);
-        Found::Hard(T::zero())
-    }
-
     /// `min γh₁ + ½hᵀTh + ⅓σ‖h‖³` into `h`: the multiplier is `λ = σ‖h‖`.
     pub(crate) fn regularise(&mut self, sigma: T) -> Found<T> {
         let leftmost = self.leftmost();

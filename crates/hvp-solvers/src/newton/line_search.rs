@@ -59,8 +59,8 @@ pub struct LineSearchNewton {
     pub damping: f64,
     /// At most this many products for a direction; `None`, the default, for `10n + 10`.
     pub max_cg_iters: Option<usize>,
-    /// How accurately the Newton systems are solved. Default
-    /// [`Forcing::eisenstat_walker`].
+    /// How accurately the Newton systems are solved. [`Forcing::eisenstat_walker`] takes fewer
+    /// products where the way is easy, and can fail in a narrow valley.
     pub forcing: Forcing,
     /// `c₁`, the share of the promised decrease that a step has to reach, in (0, ½). Default
     /// 1e-4.
@@ -82,7 +82,7 @@ impl Default for LineSearchNewton {
             curvature: Curvature::Hessian,
             damping: 0.0,
             max_cg_iters: None,
-            forcing: Forcing::eisenstat_walker(),
+            forcing: Forcing::default(),
             sufficient_decrease: 1e-4,
             max_trials: 60,
             initial_reach: None,

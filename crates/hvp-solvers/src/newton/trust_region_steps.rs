@@ -176,18 +176,14 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Steps<T, F> for ByGltr<'_, T> {
         if !first {
             walk.n_free_steps += 1;
             let radius = radius / self.work.unit();
-            let found = self
-                .work
-                .resolve_by(&operator, &mut |t| t.minimise_flat(radius));
+            let found = self.work.resolve_by(&operator, &mut |t| t.minimise(radius));
             return step_of_gltr(found, self.work);
         }
         self.work
             .restrict(self.ball.eta, self.ball.products(walk.dim())?);
         self.work.begin(ArrayView1::from(walk.gradient()));
         let radius = radius / self.work.unit();
-        let found = self
-            .work
-            .solve_by(&operator, &mut |t| t.minimise_flat(radius));
+        let found = self.work.solve_by(&operator, &mut |t| t.minimise(radius));
         walk.count_products(found.n_products);
         step_of_gltr(found, self.work)
     }
