@@ -21,7 +21,7 @@ const KRYLOV: usize = 100;
 #[derive(Debug)]
 pub(super) enum Work<T> {
     TruncatedCg(TruncatedWorkspace<T>),
-    Gltr(GltrWorkspace<T>),
+    Gltr(Box<GltrWorkspace<T>>),
 }
 
 impl<T: Real> Work<T> {
@@ -34,7 +34,8 @@ impl<T: Real> Work<T> {
                     seed: method.seed,
                     ..Gltr::default()
                 };
-                Self::Gltr(gltr.workspace(n).expect("the default tolerance is usable"))
+                let work = gltr.workspace(n).expect("the default tolerance is usable");
+                Self::Gltr(Box::new(work))
             }
         }
     }

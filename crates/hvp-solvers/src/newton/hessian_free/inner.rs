@@ -137,7 +137,7 @@ impl<T: Real> Inner<T> {
             }
             let slope = dot(g, &self.x);
             let phi = slope + T::of(0.5) * dot(&self.x, &self.q);
-            if !(phi < T::zero()) {
+            if phi.is_nan() || phi >= T::zero() {
                 self.x.fill(T::zero());
                 self.q.fill(T::zero());
             }
