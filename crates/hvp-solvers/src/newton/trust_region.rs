@@ -88,7 +88,9 @@ pub enum Subproblem {
     },
     /// The minimiser on the boundary too, in the Krylov space
     /// ([`Gltr`](crate::linear::Gltr)): more products a step, fewer steps where the
-    /// Hessian is indefinite. Takes no preconditioner.
+    /// Hessian is indefinite. Takes no preconditioner. Its coordinates hold nothing of
+    /// curvatures below `eps·‖H‖`: where the scales are that far apart, the path of
+    /// conjugate gradients gets further.
     Gltr,
 }
 
