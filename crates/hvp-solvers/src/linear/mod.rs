@@ -20,6 +20,7 @@ mod truncated;
 pub use cg::{Cg, CgOutcome, CgStats, CgStop};
 pub use gltr::{Gltr, GltrOutcome, GltrPlace, GltrSolution, GltrStop, GltrStorage, GltrWorkspace};
 pub use minres::{Minres, MinresCurvature, MinresOutcome, MinresStats, MinresStop};
+pub(crate) use preconditioner::precondition;
 pub use preconditioner::{DiagonalPreconditioner, Identity, Preconditioner};
 pub use truncated::{
     NegativeCurvature, TruncatedCg, TruncatedOutcome, TruncatedSolution, TruncatedStop,

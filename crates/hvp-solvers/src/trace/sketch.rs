@@ -29,7 +29,7 @@ pub(super) fn finite<T: Real>(x: &Array2<T>) -> bool {
 }
 
 /// `k` vectors of random signs.
-pub(super) fn signs<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2<T> {
+pub(crate) fn signs<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2<T> {
     Array2::from_shape_fn((k, n), |_| {
         if rng.random::<bool>() {
             T::one()
@@ -53,7 +53,7 @@ pub(super) fn spheres<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Arra
 }
 
 /// A row of a standard-layout matrix as a slice.
-pub(super) fn row<T>(x: &Array2<T>, i: usize) -> &[T] {
+pub(crate) fn row<T>(x: &Array2<T>, i: usize) -> &[T] {
     let n = x.ncols();
     x.as_slice().map_or(&[], |all| &all[i * n..(i + 1) * n])
 }
