@@ -12,7 +12,6 @@
 //! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
 //! | [`newton`] | where is a minimum of `f`? |
 //! | [`minimize`](mod@minimize) | the driver of all minimisers: limits, observers, outcomes, resuming |
-//! | [`bits`] | states that survive serialisation to the last bit |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
 //! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |
 //! | [`spectrum`] | how are the eigenvalues of `A` spread? What are `tr f(A)` and `f(A) v`? |
