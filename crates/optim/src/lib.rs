@@ -34,4 +34,4 @@ pub mod stochastic;
 use hvp_solvers::bits;
 pub use hvp_solvers::minimize;
 
-pub use finite_sum::{FiniteSum, Sharding};
+pub use finite_sum::{CurvatureBatches, FiniteSum, Sharding};
