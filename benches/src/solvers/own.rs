@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use hvp_solvers::newton::TrustRegionNewton;
+use hvp_solvers::newton::{
+    CubicNewton, HessianFree, LineSearchNewton, NewtonMr, SaddleFreeNewton, Subproblem,
+    TrustRegionNewton,
+};
 use hvp_solvers::{FunctionObjective, Objective, SecondOrder};
 use ndarray::{Array1, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 use optim::lbfgs::Lbfgs;
@@ -87,26 +90,38 @@ type Method = fn(&mut Counted<'_>, &Array1<f64>) -> Result<Ending, String>;
 /// The trust-region method, which is compared with scipy's by name.
 pub(super) const TRUST_REGION: &str = "ours: trust region";
 
-const METHODS: [(&str, Method); 3] = [
+const METHODS: [(&str, Method); 9] = [
     (TRUST_REGION, |f, x0| {
-        let solver = TrustRegionNewton {
-            gradient_tolerance: GRADIENT_NORM,
-            relative_gradient_tolerance: 0.0,
-            max_iters: MAX_ITERS as usize,
-            ..TrustRegionNewton::default()
-        };
-        let found = solver
-            .solve(f, x0.view())
-            .map_err(|error| error.to_string())?;
-        Ok(Ending {
-            value: found.value,
-            n_iters: found.stats.n_iters as u64,
-            text: format!("{:?}", found.stop),
-        })
+        run(&TrustRegionNewton::default(), f, x0)
     }),
+    ("ours: trust region, GLTR", |f, x0| run(&gltr(), f, x0)),
+    ("ours: line search", |f, x0| {
+        run(&LineSearchNewton::default(), f, x0)
+    }),
+    ("ours: Newton-MR", |f, x0| run(&NewtonMr::default(), f, x0)),
+    ("ours: cubic", |f, x0| run(&CubicNewton::default(), f, x0)),
+    ("ours: saddle-free", |f, x0| {
+        run(&SaddleFreeNewton::default(), f, x0)
+    }),
+    ("ours: Hessian-free", |f, x0| run(&hessian_free(), f, x0)),
     ("ours: dense Newton", |f, x0| run(&Newton::default(), f, x0)),
     ("ours: L-BFGS", |f, x0| run(&Lbfgs::default(), f, x0)),
 ];
+
+fn gltr() -> TrustRegionNewton {
+    TrustRegionNewton {
+        subproblem: Subproblem::Gltr,
+        ..TrustRegionNewton::default()
+    }
+}
+
+/// The first damping is made for deep networks; these are no such.
+fn hessian_free() -> HessianFree {
+    HessianFree {
+        initial_damping: 1.0,
+        ..HessianFree::default()
+    }
+}
 
 fn run<'a, M: Minimizer<f64, Counted<'a>>>(
     method: &M,

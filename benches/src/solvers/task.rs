@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ad_core::Function;
 use hvp_solvers::FunctionObjective;
+use hvp_solvers::minimize::{Limits, minimize};
 use hvp_solvers::newton::TrustRegionNewton;
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
@@ -136,12 +137,12 @@ fn of_network(sizes: &[usize], lambda: f64, folder: &Path) -> Result<Task, Bench
     let start = case.network().map_err(|error| failed(&error))?.init(1);
     let start: Array1<f64> = start;
     let mut objective = FunctionObjective::new(&function, &[]).map_err(|error| failed(&error))?;
-    let solver = TrustRegionNewton {
-        gradient_tolerance: 1e-12,
-        relative_gradient_tolerance: 0.0,
-        ..TrustRegionNewton::default()
+    let limits = Limits {
+        gradient_tol: 1e-12,
+        ..Limits::default()
     };
-    let found = solver.solve(&mut objective, start.view());
+    let solver = TrustRegionNewton::default();
+    let found = minimize(&solver, &mut objective, start.view(), &limits);
     let found = found.map_err(|error| failed(&error))?;
     let start = start.to_vec();
     let (is_convex, check) = (sizes.len() == 2, check(&name, &function, &start)?);

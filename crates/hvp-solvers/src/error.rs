@@ -82,6 +82,19 @@ pub enum SolverError {
     /// The objective does not offer the products that were asked for.
     #[error("the objective has no Gauss-Newton products (`has_gauss_newton` is false)")]
     NoGaussNewton,
+    /// Dense matrices would not fit in the memory allowed for them.
+    #[error(
+        "a dense Hessian of {dim} parameters takes {bytes_needed} bytes \
+         and {bytes_allowed} are allowed; use a matrix-free method"
+    )]
+    OverBudget {
+        /// Number of parameters.
+        dim: usize,
+        /// What the matrices take.
+        bytes_needed: u128,
+        /// The method's limit.
+        bytes_allowed: u64,
+    },
     /// A dense eigenvalue iteration did not converge.
     #[error("the dense eigenvalue iteration did not converge")]
     DenseEigenFailed,

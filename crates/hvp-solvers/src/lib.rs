@@ -11,6 +11,7 @@
 //! | [`objective`] | what are `f`, `∇f`, `Hv`, `Gv` at this point? |
 //! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
 //! | [`newton`] | where is a minimum of `f`? |
+//! | [`minimize`](mod@minimize) | the driver of all minimisers: limits, observers, outcomes, resuming |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
 //! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |
 //! | [`spectrum`] | how are the eigenvalues of `A` spread? What are `tr f(A)` and `f(A) v`? |
@@ -46,6 +47,7 @@ pub mod eigen;
 mod error;
 pub mod landscape;
 pub mod linear;
+pub mod minimize;
 pub mod newton;
 pub mod objective;
 pub mod operator;

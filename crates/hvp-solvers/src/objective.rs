@@ -105,6 +105,34 @@ pub trait SecondOrder<T: Real>: Objective<T> {
         let _ = v;
         out.fill(T::nan());
     }
+
+    /// Chooses the cases that products refer to from the next
+    /// [`linearize`](Self::linearize) on; value and gradient stay those of all cases.
+    ///
+    /// For means over many cases, where a product over some of them is good enough. The
+    /// choice has to depend on `index` alone, which counts the linearizations of a run, so
+    /// that a run can be resumed. The default has no such choice.
+    fn select_curvature_batch(&mut self, index: u64) {
+        let _ = index;
+    }
+
+    /// Whether products may refer to other cases than the value does.
+    fn has_curvature_batches(&self) -> bool {
+        false
+    }
+
+    /// `f(x)` over the cases that products refer to.
+    fn curvature_value(&mut self, x: ArrayView1<'_, T>) -> T {
+        self.value(x)
+    }
+
+    /// Writes an estimate of the curvature's diagonal at the point of linearization, at least
+    /// zero, for a preconditioner; for a mean over cases the mean of their squared
+    /// gradients. False, the default, if there is none.
+    fn curvature_diagonal_into(&self, out: ArrayViewMut1<'_, T>) -> bool {
+        let _ = out;
+        false
+    }
 }
 
 /// Which matrix stands for the curvature of an objective.
@@ -150,11 +178,16 @@ impl<'a, T: Real, O: SecondOrder<T> + ?Sized> CurvatureOperator<'a, T, O> {
             return Err(SolverError::NoGaussNewton);
         }
         crate::error::check_setting("damping", damping.as_f64(), damping.is_finite(), "finite")?;
-        Ok(Self {
+        Ok(Self::of(objective, curvature, damping))
+    }
+
+    /// [`new`](Self::new) where settings were checked before.
+    pub(crate) fn of(objective: &'a O, curvature: Curvature, damping: T) -> Self {
+        Self {
             objective,
             curvature,
             damping,
-        })
+        }
     }
 }
 

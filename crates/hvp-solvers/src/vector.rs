@@ -9,9 +9,26 @@
 
 use ad_core::Real;
 pub use ad_core::all_finite;
+use ndarray::Array1;
 
 /// Interleaved accumulators: two AVX-512 registers of `f64`.
 const LANES: usize = 16;
+
+/// The numbers of an owned vector.
+///
+/// # Panics
+/// If the vector was sliced in place with a step.
+pub fn slice<T>(vector: &Array1<T>) -> &[T] {
+    vector.as_slice().expect("owned vectors are contiguous")
+}
+
+/// [`slice`], to write to.
+///
+/// # Panics
+/// If the vector was sliced in place with a step.
+pub fn slice_mut<T>(vector: &mut Array1<T>) -> &mut [T] {
+    vector.as_slice_mut().expect("owned vectors are contiguous")
+}
 
 /// The inner product `xᵀy`.
 ///

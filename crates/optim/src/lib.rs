@@ -19,13 +19,11 @@
     reason = "array views are small handles, passed by value as ndarray itself does"
 )]
 
-mod bits;
 pub mod data;
 pub mod finite_sum;
 pub mod first_order;
 pub mod lbfgs;
 pub mod line_search;
-pub mod minimize;
 pub mod newton;
 pub mod nn;
 mod parallel;
@@ -33,4 +31,7 @@ pub mod schedule;
 mod settings;
 pub mod stochastic;
 
-pub use finite_sum::{FiniteSum, Sharding};
+use hvp_solvers::bits;
+pub use hvp_solvers::minimize;
+
+pub use finite_sum::{CurvatureBatches, FiniteSum, Sharding};

@@ -2,13 +2,12 @@
 
 use ad_core::Real;
 use hvp_solvers::dense::{DenseReal, cholesky};
-use hvp_solvers::vector::{all_finite, dot, norm2};
-use hvp_solvers::{Quantity, SecondOrder};
+use hvp_solvers::vector::{all_finite, dot, norm2, slice};
+use hvp_solvers::{Quantity, SecondOrder, bits};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip};
 use serde::{Deserialize, Serialize};
 
-use crate::bits;
-use crate::minimize::{Iterate, MinimizeError, Minimizer, StopReason, slice};
+use crate::minimize::{Budget, Iterate, MinimizeError, Minimizer, StopReason};
 use crate::settings::{positive, require};
 
 /// Newton's method with a dense Hessian, Cholesky factors and a Levenberg–Marquardt
@@ -139,7 +138,8 @@ impl<T: Real> Work<T> {
 impl<T: DenseReal, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
     type State = NewtonState<T>;
 
-    fn check(&self, dim: usize) -> Result<(), MinimizeError> {
+    fn check(&self, objective: &F) -> Result<(), MinimizeError> {
+        let dim = objective.dim();
         require(
             "max_trials",
             self.max_trials.into(),
@@ -168,7 +168,12 @@ impl<T: DenseReal, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for Newton {
         objective.linearize(state.iterate.x(), gradient.view_mut());
     }
 
-    fn step(&self, objective: &mut F, state: &mut NewtonState<T>) -> Option<StopReason> {
+    fn step(
+        &self,
+        objective: &mut F,
+        state: &mut NewtonState<T>,
+        _budget: Budget,
+    ) -> Option<StopReason> {
         self.iteration(objective, state, solve_positive_definite)
     }
 
@@ -283,7 +288,8 @@ impl<T: Real> Work<T> {
 
 impl<T: Real> NewtonState<T> {
     fn start<F: SecondOrder<T> + ?Sized>(objective: &mut F, x0: ArrayView1<'_, T>) -> Self {
-        let iterate = Iterate::start(x0, |x, grad| objective.linearize(x, grad.view_mut()));
+        let mut iterate = Iterate::start(x0, |x, grad| objective.linearize(x, grad.view_mut()));
+        iterate.stats.n_linearizations = 1;
         NewtonState {
             iterate,
             shift: T::zero(),
@@ -338,6 +344,7 @@ impl<T: Real> NewtonState<T> {
         let value = objective.linearize(work.x.view(), work.gradient.view_mut());
         iterate.stats.n_evals += 1;
         iterate.stats.n_gradients += 1;
+        iterate.stats.n_linearizations += 1;
         if !value.is_finite() {
             return Verdict::NonFinite(Quantity::Value);
         }

@@ -1,8 +1,6 @@
 //! Checks of settings and inputs at the public boundary.
 
-use ad_core::Real;
 use hvp_solvers::SolverError;
-use ndarray::ArrayView1;
 
 /// `Ok` if `ok`, else the setting, its value and what it has to satisfy.
 pub(crate) fn require(
@@ -45,23 +43,4 @@ pub(crate) fn positive(name: &'static str, value: f64) -> Result<(), SolverError
         value.is_finite() && value > 0.0,
         "finite and positive",
     )
-}
-
-/// Requires a vector of `dim` finite numbers.
-pub(crate) fn finite_vector<T: Real>(
-    what: &'static str,
-    x: ArrayView1<'_, T>,
-    dim: usize,
-) -> Result<(), SolverError> {
-    if x.len() != dim {
-        return Err(SolverError::DimensionMismatch {
-            what,
-            expected: dim,
-            found: x.len(),
-        });
-    }
-    match x.iter().position(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(index) => Err(SolverError::NonFiniteInput { what, index }),
-    }
 }

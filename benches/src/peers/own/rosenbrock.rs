@@ -166,24 +166,18 @@ struct Minimum<'a> {
 impl Call for Minimum<'_> {
     fn run(&mut self) -> Result<(), Failure> {
         let (objective, start) = (&mut self.objective, self.start.view());
-        self.end = match self.method {
-            Method::TrustRegion => {
-                let solver = TrustRegionNewton {
-                    gradient_tolerance: GRADIENT_NORM,
-                    max_iters: MAX_ITERS as usize,
-                    ..TrustRegionNewton::default()
-                };
-                solver.solve(objective, start)?.x
-            }
-            Method::Lbfgs => {
-                let limits = Limits {
-                    max_iters: MAX_ITERS,
-                    gradient_tol: GRADIENT_NORM,
-                    ..Limits::default()
-                };
-                minimize(&Lbfgs::default(), objective, start, &limits)?.x
-            }
+        let limits = Limits {
+            max_iters: MAX_ITERS,
+            gradient_tol: GRADIENT_NORM,
+            ..Limits::default()
         };
+        let found = match self.method {
+            Method::TrustRegion => {
+                minimize(&TrustRegionNewton::default(), objective, start, &limits)?
+            }
+            Method::Lbfgs => minimize(&Lbfgs::default(), objective, start, &limits)?,
+        };
+        self.end = found.x;
         let mut gradient = Array1::zeros(self.end.len());
         objective.value_and_grad(self.end.view(), gradient.view_mut());
         let norm = gradient.dot(&gradient).sqrt();

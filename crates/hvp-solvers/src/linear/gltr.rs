@@ -164,6 +164,8 @@ pub struct GltrSolution<T> {
 pub struct GltrWorkspace<T> {
     config: Gltr,
     capacity: usize,
+    /// Products that a solve may make, at most the capacity.
+    limit: usize,
     t: Tridiagonal<T>,
     basis: Option<Basis<T>>,
     /// Coefficients of the reorthogonalisation.
@@ -180,10 +182,17 @@ pub struct GltrWorkspace<T> {
     n_products: usize,
 }
 
+/// Finds the best coordinates `h` in the space so far.
+pub(crate) type Rule<'r, T> = dyn FnMut(&mut Tridiagonal<T>) -> Found<T> + 'r;
+
 impl<T: Real> GltrWorkspace<T> {
     /// The step of the last solve.
     pub fn step(&self) -> ArrayView1<'_, T> {
         ArrayView1::from(&self.z)
+    }
+
+    pub(crate) fn step_slice(&self) -> &[T] {
+        &self.z
     }
 
     /// The smallest eigenvalue of `T`, an upper bound of the smallest eigenvalue of `B`; and
@@ -207,9 +216,29 @@ impl<T: Real> GltrWorkspace<T> {
     {
         check_len("operator", b.dim(), self.g.len())?;
         check_radius(radius)?;
+        let radius = self.scaled_radius(radius);
+        Ok(self.resolve_by(b, &mut |t| t.minimise(radius)))
+    }
+
+    /// [`resolve`](Self::resolve) with another rule for the small problem.
+    pub(crate) fn resolve_by<B>(&mut self, b: &B, rule: &mut Rule<'_, T>) -> GltrOutcome<T>
+    where
+        B: LinearOperator<T> + ?Sized,
+    {
         self.n_products = 0;
-        let found = self.t.minimise(self.scaled_radius(radius));
-        Ok(self.finish(b, found, GltrStop::SpaceTooSmall))
+        let found = rule(&mut self.t);
+        self.finish(b, found, GltrStop::SpaceTooSmall)
+    }
+
+    /// The power of two near `‖g‖` that the small problem is in units of.
+    pub(crate) fn unit(&self) -> T {
+        self.unit
+    }
+
+    /// Another accuracy, and at most so many products, for the solves to come.
+    pub(crate) fn restrict(&mut self, relative_tolerance: f64, max_products: usize) {
+        self.config.relative_tolerance = relative_tolerance;
+        self.limit = max_products.min(self.capacity);
     }
 
     /// `z = −V(T + shift·I)⁻¹Vᵀg`: the damped Newton step, as [`resolve`](Self::resolve) for a
@@ -314,7 +343,7 @@ impl<T: Real> GltrWorkspace<T> {
             stop,
             place,
             lambda,
-            model: self.t.model() * self.unit * self.unit,
+            model: self.t.model(lambda) * self.unit * self.unit,
             step_norm: norm2(&self.z),
             residual_norm: residual * self.unit,
             n_products: self.n_products,
@@ -348,6 +377,7 @@ impl Gltr {
         Ok(GltrWorkspace {
             config: self.clone(),
             capacity,
+            limit: capacity,
             t: Tridiagonal::with_capacity(capacity),
             basis: stored.then(|| Basis::new(n, capacity + 1)),
             c: zeros(if stored { capacity + 1 } else { 0 }),
@@ -397,37 +427,53 @@ impl<T: Real> GltrWorkspace<T> {
         check_len("operator", b.dim(), self.g.len())?;
         check_vector("gradient", g, self.g.len())?;
         check_radius(radius)?;
+        self.begin(g);
+        let radius = self.scaled_radius(radius);
+        Ok(self.solve_by(b, &mut |t| t.minimise(radius)))
+    }
+
+    /// Takes a new gradient, finite and of the workspace's length.
+    pub(crate) fn begin(&mut self, g: ArrayView1<'_, T>) {
         self.g.iter_mut().zip(g).for_each(|(own, &g)| *own = g);
         self.unit = power_of_two_below(norm2(&self.g));
         let unit = self.unit;
         self.g.iter_mut().for_each(|g| *g /= unit);
-        let norm = norm2(&self.g);
+        self.t.clear(norm2(&self.g));
+    }
+
+    /// Grows the Krylov space of the gradient until the step by this rule is good enough.
+    pub(crate) fn solve_by<B>(&mut self, b: &B, rule: &mut Rule<'_, T>) -> GltrOutcome<T>
+    where
+        B: LinearOperator<T> + ?Sized,
+    {
+        let norm = self.t.gamma;
         self.tol = T::of(self.config.relative_tolerance) * norm;
         self.norm = T::zero();
         self.n_products = 0;
-        self.t.clear(norm);
         if norm == T::zero() {
-            return Ok(self.finish(b, Found::Interior, GltrStop::Converged));
+            return self.finish(b, Found::Interior, GltrStop::Converged);
         }
         self.start(norm);
         if let Some(basis) = &mut self.basis {
             basis.truncate(0);
             basis.push(&self.g, norm);
         }
-        let radius = self.scaled_radius(radius);
-        let stop = self.expand(b, radius);
-        let found = self.t.minimise(radius);
-        Ok(self.finish(b, found, stop))
+        let stop = self.expand(b, rule);
+        let found = rule(&mut self.t);
+        self.finish(b, found, stop)
     }
 
     /// Grows the Krylov space until its best step is good enough, and on for a look at what
     /// else there is if the space hardly leads out of itself.
-    fn expand<B: LinearOperator<T> + ?Sized>(&mut self, b: &B, radius: T) -> GltrStop {
+    fn expand<B>(&mut self, b: &B, rule: &mut Rule<'_, T>) -> GltrStop
+    where
+        B: LinearOperator<T> + ?Sized,
+    {
         let mut rng = generator(self.config.seed);
         // Iterations of the look that are left.
         let mut look: Option<usize> = None;
         let mut beta = T::zero();
-        while self.t.len() < self.capacity {
+        while self.t.len() < self.limit {
             let Some((alpha, next)) = self.lanczos(b, beta) else {
                 return GltrStop::NonFinite {
                     what: Quantity::Product,
@@ -439,7 +485,7 @@ impl<T: Real> GltrWorkspace<T> {
             self.t.push(alpha, beta);
             look = look.map(|left| left.saturating_sub(1));
             if look.unwrap_or(0) == 0 {
-                self.t.minimise(radius);
+                rule(&mut self.t);
                 if self.t.residual() <= self.tol {
                     if look.is_some() || !self.has_reason_to_look(beta) {
                         return GltrStop::Converged;

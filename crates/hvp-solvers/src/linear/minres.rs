@@ -185,20 +185,33 @@ impl Minres {
         A: LinearOperator<T> + ?Sized,
         P: Preconditioner<T> + ?Sized,
     {
-        let n = a.dim();
-        check_system(n, b, x0, m.dim())?;
+        check_system(a.dim(), b, x0, m.dim())?;
         check_tolerances(&[
             ("relative_tolerance", self.relative_tolerance),
             ("absolute_tolerance", self.absolute_tolerance),
             ("least_squares_tolerance", self.least_squares_tolerance),
         ])?;
-        let limits = Limits {
+        Ok(Run::new(a, m, b, x0, self.limits(a.dim(), true)).solve(x0.is_some()))
+    }
+
+    /// [`solve`](Self::solve) for input that was checked, whose residual by the recurrence is
+    /// good enough: saves the product that verifies it.
+    pub(crate) fn solve_unverified<T, A>(&self, a: &A, b: ArrayView1<'_, T>) -> MinresOutcome<T>
+    where
+        T: Real,
+        A: LinearOperator<T> + ?Sized,
+    {
+        Run::new(a, &Identity, b, None, self.limits(a.dim(), false)).solve(false)
+    }
+
+    fn limits<T: Real>(&self, n: usize, verify: bool) -> Limits<T> {
+        Limits {
             relative: T::of(self.relative_tolerance),
             absolute: T::of(self.absolute_tolerance),
             least_squares: T::of(self.least_squares_tolerance).max(T::of(4.0) * T::epsilon()),
             max_iters: self.max_iters.unwrap_or(10 * n + 10),
             curvature: self.curvature,
-        };
-        Ok(Run::new(a, m, b, x0, limits).solve(x0.is_some()))
+            verify,
+        }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Limits<T> {
     pub(super) least_squares: T,
     pub(super) max_iters: usize,
     pub(super) curvature: MinresCurvature,
+    /// Whether a product verifies the residual before an ending.
+    pub(super) verify: bool,
 }
 
 /// The vectors of a solve, in units of a power of two near `‖b‖`.
@@ -242,6 +244,9 @@ where
             let ended = self.inner(tol)?;
             if ended == Some(MinresStop::NegativeCurvature) {
                 return Ok(MinresStop::NegativeCurvature);
+            }
+            if !self.limits.verify && ended != Some(MinresStop::LeastSquares) {
+                return Ok(ended.unwrap_or(MinresStop::Converged));
             }
             let promised = self.residual;
             self.true_residual()?;

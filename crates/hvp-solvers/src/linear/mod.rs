@@ -14,7 +14,7 @@ mod minres;
 mod minres_run;
 mod piece;
 mod preconditioner;
-mod secular;
+pub(crate) mod secular;
 mod truncated;
 
 pub use cg::{Cg, CgOutcome, CgStats, CgStop};

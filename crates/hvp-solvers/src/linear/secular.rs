@@ -6,27 +6,27 @@ use crate::vector::{axpy, dot, norm2, scale};
 
 /// `min γh₁ + ½hᵀTh` over `‖h‖ ≤ Δ`, `T` with diagonal `alpha` and off-diagonal `beta`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tridiagonal<T> {
-    pub(super) alpha: Vec<T>,
+pub(crate) struct Tridiagonal<T> {
+    pub(crate) alpha: Vec<T>,
     /// `beta[i]` couples `i` and `i + 1`; the last one leads out of the space.
-    pub(super) beta: Vec<T>,
-    pub(super) gamma: T,
+    pub(crate) beta: Vec<T>,
+    pub(crate) gamma: T,
     /// The solution.
-    pub(super) h: Vec<T>,
+    pub(crate) h: Vec<T>,
     pivots: Vec<T>,
     y: Vec<T>,
 }
 
 /// Where the solution lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Found<T> {
+pub(crate) enum Found<T> {
     Interior,
     Boundary(T),
     Hard(T),
 }
 
 impl<T: Real> Tridiagonal<T> {
-    pub(super) fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         let empty = || Vec::with_capacity(capacity);
         Self {
             alpha: empty(),
@@ -38,7 +38,7 @@ impl<T: Real> Tridiagonal<T> {
         }
     }
 
-    pub(super) fn clear(&mut self, gamma: T) {
+    pub(crate) fn clear(&mut self, gamma: T) {
         self.alpha.clear();
         self.beta.clear();
         self.h.clear();
@@ -46,12 +46,12 @@ impl<T: Real> Tridiagonal<T> {
     }
 
     /// Appends a row; `beta` couples it to the next.
-    pub(super) fn push(&mut self, alpha: T, beta: T) {
+    pub(crate) fn push(&mut self, alpha: T, beta: T) {
         self.alpha.push(alpha);
         self.beta.push(beta);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.alpha.len()
     }
 
@@ -86,7 +86,7 @@ impl<T: Real> Tridiagonal<T> {
     }
 
     /// The smallest eigenvalue, by bisection on the signs of the pivots, to rounding.
-    pub(super) fn leftmost(&mut self) -> T {
+    pub(crate) fn leftmost(&mut self) -> T {
         const MAX_HALVINGS: usize = 200;
         let size = self.size();
         if size == T::zero() {
@@ -123,7 +123,7 @@ impl<T: Real> Tridiagonal<T> {
     }
 
     /// `h ← −γ(T + λI)⁻¹e₁` and its norm, or `None` if `T + λI` is not positive definite.
-    pub(super) fn shifted(&mut self, lambda: T) -> Option<T> {
+    pub(crate) fn shifted(&mut self, lambda: T) -> Option<T> {
         if !self.factorise(lambda) {
             return None;
         }
@@ -138,13 +138,36 @@ impl<T: Real> Tridiagonal<T> {
     }
 
     /// Solves the problem into `h`.
-    pub(super) fn minimise(&mut self, radius: T) -> Found<T> {
+    pub(crate) fn minimise(&mut self, radius: T) -> Found<T> {
         if self.shifted(T::zero()).is_some_and(|norm| norm <= radius) {
             return Found::Interior;
         }
         let leftmost = self.leftmost();
+        self.locate(
+            Bound::Ball(radius),
+            leftmost,
+            self.gamma / radius - leftmost,
+        )
+    }
+
+    /// `min γh₁ + ½hᵀTh + ⅓σ‖h‖³` into `h`: the multiplier is `λ = σ‖h‖`.
+    pub(crate) fn regularise(&mut self, sigma: T) -> Found<T> {
+        let leftmost = self.leftmost();
+        // ‖h(λ)‖ ≤ γ/(λ + leftmost), which is λ/σ at this root.
+        let product = sigma * self.gamma;
+        let root = leftmost.hypot(T::of(2.0) * product.sqrt());
+        let high = if leftmost > T::zero() {
+            T::of(2.0) * product / (root + leftmost)
+        } else {
+            T::of(0.5) * (root - leftmost)
+        };
+        self.locate(Bound::Cubic(sigma), leftmost, high)
+    }
+
+    /// Finds the shift, at most `high`, at which `‖h‖` is what the bound says.
+    fn locate(&mut self, bound: Bound<T>, leftmost: T, high: T) -> Found<T> {
         let floor = (-leftmost).max(T::zero());
-        let high = (self.gamma / radius - leftmost).max(floor);
+        let high = high.max(floor);
         let size = self.size().max(high);
         // The first shift above the floor that rounding lets us factorise.
         let mut offset = T::zero();
@@ -158,23 +181,24 @@ impl<T: Real> Tridiagonal<T> {
                 return Found::Hard(floor);
             }
         };
-        if norm < radius {
-            self.reach(radius);
+        if norm < bound.at(low) {
+            self.reach(bound.at(low));
             return Found::Hard(low);
         }
-        let lambda = self.boundary_shift(low, high.max(low), radius);
-        self.reach(radius);
+        let lambda = self.boundary_shift(low, high.max(low), bound);
+        self.reach(bound.at(lambda));
         Found::Boundary(lambda)
     }
 
-    /// The root of `‖h(λ)‖ = Δ` in `[low, high]` by Newton's method on `1/‖h(λ)‖`, which is
-    /// nearly linear and concave: from the left it converges without overshooting. Leaves
-    /// the factors and `h` of the shift that it returns.
-    fn boundary_shift(&mut self, mut low: T, mut high: T, radius: T) -> T {
+    /// The root of `‖h(λ)‖ = Δ` in `[low, high]` by Newton's method on `1/‖h(λ)‖ − 1/Δ`, which is
+    /// nearly linear and concave: from the left it converges without overshooting. The same
+    /// holds with `Δ = λ/σ`. Leaves the factors and `h` of the shift that it returns.
+    fn boundary_shift(&mut self, mut low: T, mut high: T, bound: Bound<T>) -> T {
         const MAX_STEPS: usize = 100;
         let mut lambda = low;
         for _ in 0..MAX_STEPS {
             let mut newton = T::nan();
+            let radius = bound.at(lambda);
             match self.shifted(lambda) {
                 Some(norm) if is_close(norm, radius) => return lambda,
                 Some(norm) => {
@@ -183,7 +207,8 @@ impl<T: Real> Tridiagonal<T> {
                     } else {
                         high = lambda;
                     }
-                    newton = lambda + self.newton_step(norm, radius);
+                    let moving = bound.relative_slope(lambda);
+                    newton = lambda + self.newton_step(norm, radius, moving);
                 }
                 // Rounding, next to −λ_min.
                 None => low = lambda,
@@ -206,15 +231,15 @@ impl<T: Real> Tridiagonal<T> {
         high
     }
 
-    /// Newton's step for `1/‖h(λ)‖ − 1/Δ`.
-    fn newton_step(&mut self, norm: T, radius: T) -> T {
+    /// Newton's step for `1/‖h(λ)‖ − 1/Δ`, where `Δ'/Δ` is `moving`.
+    fn newton_step(&mut self, norm: T, radius: T, moving: T) -> T {
         // −½ d‖h‖²/dλ = hᵀ(T + λI)⁻¹h, in units of ‖h‖².
         self.y.clear();
         self.y.extend_from_slice(&self.h);
         scale(norm.recip(), &mut self.y);
         Self::solve(&self.pivots, &self.beta, &mut self.y);
         let slope = dot(&self.h, &self.y) / norm;
-        (norm - radius) / radius / slope
+        (norm - radius) / radius / (slope + moving * norm / radius)
     }
 
     /// `y ←` the leftmost eigenvector, by inverse iteration with the factors at hand; false
@@ -261,14 +286,12 @@ impl<T: Real> Tridiagonal<T> {
         }
     }
 
-    /// `γh₁ + ½hᵀTh`.
-    pub(super) fn model(&self) -> T {
-        let mut sum = T::zero();
-        for (i, &h) in self.h.iter().enumerate() {
-            let above = if i > 0 { self.h[i - 1] } else { T::zero() };
-            sum += h * (T::of(0.5) * self.alpha[i] * h + self.above(i) * above);
-        }
-        self.gamma * self.h.first().copied().unwrap_or(T::zero()) + sum
+    /// `γh₁ + ½hᵀTh = ½γh₁ − ½λ‖h‖²` at a solution `(T + λI)h = −γe₁`: two terms of one sign
+    /// where λ ≥ 0, while those of `hᵀTh` cancel, to more than the model where `T` is large.
+    pub(crate) fn model(&self, lambda: T) -> T {
+        let first = self.h.first().copied().unwrap_or(T::zero());
+        let norm = norm2(&self.h);
+        T::of(0.5) * (self.gamma * first - lambda * norm * norm)
     }
 
     /// What `(B + λI)z + g` has outside the space: `β_k |h_k|`.
@@ -293,7 +316,95 @@ impl<T: Real> Tridiagonal<T> {
     }
 }
 
+/// What the norm of the solution has to be.
+#[derive(Debug, Clone, Copy)]
+enum Bound<T> {
+    /// This radius.
+    Ball(T),
+    /// `λ/σ`.
+    Cubic(T),
+}
+
+impl<T: Real> Bound<T> {
+    fn at(self, lambda: T) -> T {
+        match self {
+            Self::Ball(radius) => radius,
+            Self::Cubic(sigma) => lambda / sigma,
+        }
+    }
+
+    /// The derivative by `λ`, relative to the bound itself.
+    fn relative_slope(self, lambda: T) -> T {
+        match self {
+            Self::Ball(_) => T::zero(),
+            Self::Cubic(_) => lambda.recip(),
+        }
+    }
+}
+
 /// Whether a length is the radius up to the rounding of a solve.
 fn is_close<T: Real>(norm: T, radius: T) -> bool {
     (norm - radius).abs() <= T::of(8.0) * T::epsilon() * radius
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tridiagonal(alpha: &[f64], beta: &[f64], gamma: f64) -> Tridiagonal<f64> {
+        let mut t = Tridiagonal::with_capacity(alpha.len());
+        t.clear(gamma);
+        for (i, &a) in alpha.iter().enumerate() {
+            t.push(a, beta.get(i).copied().unwrap_or(0.0));
+        }
+        t
+    }
+
+    /// The conditions that a global minimiser of the cubic model satisfies: `(T + λI)h = −γe₁`,
+    /// `λ = σ‖h‖` and `T + λI ⪰ 0`.
+    #[test]
+    fn the_cubic_model_is_minimised_globally() {
+        let cases: [(&[f64], &[f64]); 4] = [
+            (&[2.0], &[]),
+            (&[-3.0], &[]),
+            (&[1.0, -2.0, 0.5], &[0.3, 1.5]),
+            (&[4.0, 3.0, 2.0, 1.0], &[1.0, 1.0, 1.0]),
+        ];
+        for (alpha, beta) in cases {
+            for sigma in [1e-12, 1e-3, 1.0, 1e6] {
+                for gamma in [1e-3, 1.0] {
+                    let mut t = tridiagonal(alpha, beta, gamma);
+                    let found = t.regularise(sigma);
+                    // Hard where λ + λ_min is below rounding.
+                    let (Found::Boundary(lambda) | Found::Hard(lambda)) = found else {
+                        panic!("{alpha:?} {sigma} {gamma}: {found:?}");
+                    };
+                    let context = format!("{alpha:?} σ = {sigma:e}, γ = {gamma}: λ = {lambda}");
+                    let norm = norm2(&t.h);
+                    assert!((lambda - sigma * norm).abs() <= 1e-13 * lambda, "{context}");
+                    let leftmost = t.leftmost();
+                    let size = t.size() + lambda;
+                    assert!(lambda + leftmost >= -1e-14 * size, "{context} {leftmost}");
+                    let residual = t.residual_inside(lambda);
+                    let rounding = 100.0 * f64::EPSILON * size * norm;
+                    assert!(
+                        residual <= rounding.max(1e-14 * gamma),
+                        "{context}: {residual:e}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// The gradient has nothing along the only direction of negative curvature.
+    #[test]
+    fn the_hard_case_of_the_cubic_model() {
+        let mut t = tridiagonal(&[1.0, -1.0], &[0.0], 1.0);
+        let sigma = 0.1;
+        let found = t.regularise(sigma);
+        // λ = 1, ‖h‖ = λ/σ = 10, and h₁ = −γ/(1 + λ).
+        assert!(matches!(found, Found::Hard(l) if (l - 1.0).abs() < 1e-14));
+        assert!((norm2(&t.h) - 10.0).abs() < 1e-13);
+        assert!((t.h[0] + 0.5).abs() < 1e-13, "{:?}", t.h);
+    }
 }

@@ -161,6 +161,10 @@ impl<T: Real> TruncatedWorkspace<T> {
         ArrayView1::from(&self.z)
     }
 
+    pub(crate) fn step_slice(&self) -> &[T] {
+        &self.z
+    }
+
     /// The direction of nonpositive curvature that the last solve ended on, with its
     /// Rayleigh quotient. The direction has norm one.
     pub fn negative_curvature(&self) -> Option<NegativeCurvature<T>> {
@@ -171,6 +175,11 @@ impl<T: Real> TruncatedWorkspace<T> {
             direction: Array1::from_vec(direction),
             rayleigh,
         })
+    }
+
+    /// [`negative_curvature`](Self::negative_curvature), not scaled and not copied.
+    pub(crate) fn negative_direction(&self) -> Option<(&[T], T)> {
+        Some((&self.d, self.negative?))
     }
 
     /// Repeats the last solve with a smaller radius, without any product.
@@ -197,26 +206,6 @@ impl<T: Real> TruncatedWorkspace<T> {
             axpy(piece.alpha(), d, &mut self.z);
         }
         None
-    }
-
-    /// Replaces the path by the single direction `d`, of norm one and negative curvature;
-    /// [`shrink`](Self::shrink) then steps along it.
-    pub(crate) fn follow(&mut self, d: &[T], curvature: T) {
-        let (zero, one) = (T::zero(), T::one());
-        self.unit = one;
-        self.directions.clear();
-        self.directions.extend_from_slice(d);
-        self.pieces.clear();
-        self.pieces.push(Piece {
-            zz: zero,
-            zd: zero,
-            dd: one,
-            model: zero,
-            slope: zero,
-            curvature,
-            rayleigh: curvature,
-            negative: true,
-        });
     }
 
     /// Moves along the piece to the boundary and returns to the caller's units.
@@ -323,13 +312,47 @@ impl TruncatedCg {
         check_tolerances(&[("relative_tolerance", tol)])?;
         let g_norm = work.start(g, m.is_identity());
         let radius = (radius / work.unit).min(T::max_value());
-        let tol = T::of(tol) * g_norm;
+        Ok(self.run(b, radius, g_norm, m, work))
+    }
+
+    /// Solves without a ball, for a gradient that is finite: at a direction of nonpositive
+    /// curvature the step is the iterate before, possibly zero, and the direction is
+    /// [`TruncatedWorkspace::negative_direction`].
+    pub(crate) fn solve_unbounded<T, B>(
+        &self,
+        b: &B,
+        g: ArrayView1<'_, T>,
+        work: &mut TruncatedWorkspace<T>,
+    ) -> TruncatedOutcome<T>
+    where
+        T: Real,
+        B: LinearOperator<T> + ?Sized,
+    {
+        let g_norm = work.start(g, true);
+        self.run(b, T::infinity(), g_norm, &Identity, work)
+    }
+
+    /// Iterates unless the gradient vanishes.
+    fn run<T, B, P>(
+        &self,
+        b: &B,
+        radius: T,
+        g_norm: T,
+        m: &P,
+        work: &mut TruncatedWorkspace<T>,
+    ) -> TruncatedOutcome<T>
+    where
+        T: Real,
+        B: LinearOperator<T> + ?Sized,
+        P: Preconditioner<T> + ?Sized,
+    {
+        let tol = T::of(self.relative_tolerance) * g_norm;
         if g_norm <= tol || g_norm == T::zero() {
-            return Ok(work.finish(TruncatedStop::Converged, T::zero(), T::zero()));
+            return work.finish(TruncatedStop::Converged, T::zero(), T::zero());
         }
         let (mut outcome, n_products) = self.iterate(b, radius, tol, m, work);
         outcome.n_products = n_products;
-        Ok(outcome)
+        outcome
     }
 
     /// The loop of conjugate gradients, in units of `work.unit`.
@@ -366,6 +389,11 @@ impl TruncatedCg {
                 return (work.finish_on_boundary(piece, tau), k + 1);
             }
             let alpha = piece.alpha();
+            if piece.negative && radius.is_infinite() {
+                work.negative = Some(piece.rayleigh);
+                let stop = TruncatedStop::NegativeCurvature;
+                return (work.finish(stop, path.model, path.zz.sqrt()), k + 1);
+            }
             if piece.negative || !alpha.is_finite() {
                 let stop = bad(Quantity::Point);
                 return (work.finish(stop, path.model, path.zz.sqrt()), k + 1);
@@ -445,16 +473,22 @@ impl<T: Real> PathState<T> {
     fn piece(&mut self, slope: T, curvature: T, plain: T) -> Piece<T> {
         let rayleigh = curvature / plain;
         self.steepest = self.steepest.max(rayleigh);
+        // Below this the sign of the curvature is a matter of rounding.
+        let negative = rayleigh <= T::epsilon() * self.steepest;
         Piece {
             zz: self.zz,
             zd: self.zd,
             dd: self.dd,
             model: self.model,
             slope,
-            curvature,
+            // What counts as nonpositive may not turn the model up on the way to the boundary.
+            curvature: if negative {
+                curvature.min(T::zero())
+            } else {
+                curvature
+            },
             rayleigh,
-            // Below this the sign of the curvature is a matter of rounding.
-            negative: rayleigh <= T::epsilon() * self.steepest,
+            negative,
         }
     }
 

@@ -1,37 +1,45 @@
-//! The configuration of the trust-region Newton method.
-
-use std::ops::ControlFlow;
+//! Newton's method in a trust region.
 
 use ad_core::Real;
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-use super::forcing::Forcing;
-use super::outcome::{Outcome, Progress};
-use super::run::Run;
+use super::checks;
+use super::forcing::{Forcing, Memory};
 use super::saddle::StationaryCheck;
-use crate::error::{SolverError, check_finite, check_len, check_setting};
+use super::steps::{Look, advance, leave};
+use super::trust_region_steps::{ByGltr, ByTruncatedCg, InBall, Work};
+use super::walk::{NewtonReport, Scratch, Walk, natural_length};
+use crate::bits;
+use crate::error::{SolverError, check_len, check_setting};
 use crate::linear::{Identity, Preconditioner};
+use crate::minimize::{Budget, Iterate, Limits, Minimizer, Outcome, StopReason, minimize};
 use crate::{Curvature, SecondOrder};
 
-/// Minimises `f` by Newton steps from truncated conjugate gradients in a trust region.
+/// Minimises `f` by approximate Newton steps in a trust region.
 ///
 /// At each iterate the model `m(p) = f + gᵀp + ½pᵀBp` with `B = H + λI` (or `G + λI`) is
-/// minimised approximately in `‖p‖ ≤ Δ` by [`TruncatedCg`](crate::linear::TruncatedCg);
-/// the ratio of actual to predicted decrease decides about the step and the next `Δ`.
-/// Negative curvature is followed, not feared, so saddles repel the iteration.
+/// minimised approximately in `‖p‖ ≤ Δ`, by the [`Subproblem`] solver of choice; the ratio
+/// of actual to predicted decrease decides about the step and the next `Δ`. Negative
+/// curvature is followed, not feared, so saddles repel the iteration.
 ///
-/// A rejected step costs one value: the shorter step is cut from the stored path of
-/// conjugate gradients, without a product.
+/// A rejected step costs one value: the shorter step comes from the stored path of conjugate
+/// gradients, or from the stored Krylov space, without a product. An iteration ends
+/// with an accepted step.
 ///
-/// - **Cost** of an iteration: one value; if accepted one linearization; and one product
+/// - **Cost** of an iteration: one value a trial, one linearization, and one product
 ///   for each step of conjugate gradients.
-/// - **Memory**: about ten vectors and `path_memory` more.
-/// - **Guarantee**: the outcome's point is finite and no worse than any seen; every loop
-///   is bounded.
+/// - **Memory**: about ten vectors and `path_memory` more; with [`Subproblem::Gltr`] as many
+///   as its Krylov space.
+/// - **Endings** besides the [`Limits`]: [`StopReason::RadiusCollapsed`] if no step lowers the
+///   value, [`StopReason::Stalled`] if rounding prevents progress,
+///   [`StopReason::NoDescent`] and [`StopReason::NonFinite`].
+/// - **Guarantee**: the outcome's point is finite and no worse than any seen, but for the
+///   rounding of values, `10·eps·|f|`; every loop is bounded.
 ///
-/// References: Steihaug 1983; Conn, Gould & Toint, *Trust-Region Methods* (2000);
-/// Nocedal & Wright, *Numerical Optimization*, algorithms 4.1 and 7.2.
+/// References: Steihaug 1983; Gould, Lucidi, Roma & Toint 1999; Conn, Gould & Toint,
+/// *Trust-Region Methods* (2000); Nocedal & Wright, *Numerical Optimization*, algorithms 4.1
+/// and 7.2.
 ///
 /// ```
 /// use hvp_solvers::{newton::TrustRegionNewton, objective::Quadratic};
@@ -43,22 +51,16 @@ use crate::{Curvature, SecondOrder};
 /// assert!(found.gradient_norm < 1e-7);
 /// # Ok::<(), hvp_solvers::SolverError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrustRegionNewton {
     /// Which matrix is the curvature. Default the Hessian.
     pub curvature: Curvature,
     /// The constant `λ ≥ 0` added to its diagonal. Default 0.
     pub damping: f64,
-    /// Converged at `‖g‖ ≤ gradient_tolerance`. Default `√eps`: 1.5e-8 in double, 3.5e-4
-    /// in single precision (see [`for_type`](Self::for_type)).
-    pub gradient_tolerance: f64,
-    /// … or at `‖g‖ ≤ relative_gradient_tolerance · ‖g₀‖`. Default 0.
-    pub relative_gradient_tolerance: f64,
-    /// At most this many trial steps. Default 1000.
-    pub max_iters: usize,
-    /// At most this many products in all; `None`, the default, for no limit.
-    pub max_products: Option<usize>,
-    /// At most this many products for a step; `None`, the default, for `2n + 2`.
+    /// How the model is minimised in the region. Default [`Subproblem::TruncatedCg`].
+    pub subproblem: Subproblem,
+    /// At most this many products for a step; `None`, the default, for `2n + 2`, and at most
+    /// 100 with [`Subproblem::Gltr`].
     pub max_cg_iters: Option<usize>,
     /// How accurately the Newton systems are solved.
     pub forcing: Forcing,
@@ -68,118 +70,320 @@ pub struct TrustRegionNewton {
     pub max_radius: Option<f64>,
     /// A step is accepted if its ratio exceeds this. Default 0.1; in `[0, ¼)`.
     pub accept_ratio: f64,
-    /// Directions kept for shortening rejected steps. Default 16.
-    pub path_memory: usize,
     /// Whether to look for negative curvature where the gradient vanishes.
     pub stationary_check: StationaryCheck,
     /// Seed of that check's random vector. Default 0.
     pub seed: u64,
-    /// Whether the outcome holds a record of every iteration. Default false.
-    pub record_history: bool,
+}
+
+/// How a trust-region step is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subproblem {
+    /// Conjugate gradients up to the boundary (Steihaug 1983, Toint 1981): cheap, and half of
+    /// the best decrease when the model is convex.
+    TruncatedCg {
+        /// Directions kept for shortening rejected steps. Shrinking cuts the path near
+        /// its beginning, so a few suffice.
+        path_memory: usize,
+    },
+    /// The minimiser on the boundary too, in the Krylov space
+    /// ([`Gltr`](crate::linear::Gltr)): more products a step, fewer steps where the
+    /// Hessian is indefinite. Takes no preconditioner. Its coordinates hold nothing of
+    /// curvatures below `eps·‖H‖`: where the scales are that far apart, the path of
+    /// conjugate gradients gets further.
+    Gltr,
+}
+
+impl Default for Subproblem {
+    /// `TruncatedCg { path_memory: 16 }`.
+    fn default() -> Self {
+        Self::TruncatedCg { path_memory: 16 }
+    }
 }
 
 impl Default for TrustRegionNewton {
     fn default() -> Self {
-        Self::for_type::<f64>()
-    }
-}
-
-impl TrustRegionNewton {
-    /// The defaults, with the gradient tolerance `√eps` of the type.
-    pub fn for_type<T: Real>() -> Self {
         Self {
             curvature: Curvature::Hessian,
             damping: 0.0,
-            gradient_tolerance: T::epsilon().as_f64().sqrt(),
-            relative_gradient_tolerance: 0.0,
-            max_iters: 1000,
-            max_products: None,
+            subproblem: Subproblem::default(),
             max_cg_iters: None,
             forcing: Forcing::default(),
             initial_radius: None,
             max_radius: None,
             accept_ratio: 0.1,
-            path_memory: 16,
             stationary_check: StationaryCheck::default(),
             seed: 0,
-            record_history: false,
         }
     }
+}
 
-    /// Minimises from `x0`.
+/// The state of [`TrustRegionNewton`]: the point and the radius.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct TrustRegionState<T: Real> {
+    walk: Walk<T>,
+    #[serde(with = "bits::scalar")]
+    radius: T,
+    #[serde(with = "bits::scalar")]
+    max_radius: T,
+    #[serde(with = "bits::scalar")]
+    least_radius: T,
+    forcing: Memory,
+    #[serde(skip)]
+    work: Scratch<Work<T>>,
+}
+
+impl<T: Real> TrustRegionState<T> {
+    /// `Δ`, in which the next step is sought.
+    pub fn radius(&self) -> T {
+        self.radius
+    }
+
+    /// Counts of this method, and its last step.
+    pub fn report(&self) -> NewtonReport {
+        self.walk.report()
+    }
+}
+
+impl TrustRegionNewton {
+    /// Minimises from `x0` within [`Limits::for_type`].
     ///
     /// # Errors
-    /// As [`solve_with`](Self::solve_with).
-    pub fn solve<T: Real, O: SecondOrder<T> + ?Sized>(
+    /// As [`minimize`].
+    pub fn solve<T: Real, F: SecondOrder<T> + ?Sized>(
         &self,
-        objective: &mut O,
+        objective: &mut F,
         x0: ArrayView1<'_, T>,
     ) -> Result<Outcome<T>, SolverError> {
-        self.solve_with(objective, x0, &Identity, |_| ControlFlow::Continue(()))
+        minimize(self, objective, x0, &Limits::for_type::<T>())
     }
 
-    /// Minimises from `x0` with a preconditioner, which also shapes the trust region
-    /// (`‖p‖_M ≤ Δ`), and calls `observer` after every iteration; it can end the run.
+    /// The same method with a preconditioner, which also shapes the trust region to
+    /// `‖p‖_M ≤ Δ`.
     ///
-    /// # Errors
-    /// [`SolverError`] for lengths that do not match, a start that is not finite, settings
-    /// out of range, or Gauss–Newton products that the objective does not have. A value
-    /// that is not finite is an ending, [`StopReason::NonFinite`](super::StopReason).
-    pub fn solve_with<T, O, P, F>(
+    /// ```
+    /// use hvp_solvers::linear::DiagonalPreconditioner;
+    /// use hvp_solvers::minimize::{Limits, minimize};
+    /// use hvp_solvers::{newton::TrustRegionNewton, objective::Quadratic};
+    /// use ndarray::{Array1, Array2, array};
+    /// let d = array![1.0, 1e3, 1e6];
+    /// let mut f = Quadratic::new(Array2::from_diag(&d), -&d)?;
+    /// let m = DiagonalPreconditioner::new(d)?;
+    /// let method = TrustRegionNewton { initial_radius: Some(1e4), ..Default::default() };
+    /// let x0 = Array1::zeros(3);
+    /// let found = minimize(&method.preconditioned(&m), &mut f, x0.view(), &Limits::default())?;
+    /// assert_eq!(found.stats.n_products, 1);
+    /// # Ok::<(), hvp_solvers::SolverError>(())
+    /// ```
+    pub fn preconditioned<'a, P: ?Sized>(
+        &'a self,
+        preconditioner: &'a P,
+    ) -> PreconditionedTrustRegion<'a, P> {
+        PreconditionedTrustRegion {
+            method: self,
+            preconditioner,
+        }
+    }
+
+    fn check_settings(&self) -> Result<(), SolverError> {
+        checks::at_least_zero("damping", self.damping)?;
+        checks::positive_if_any("initial_radius", self.initial_radius)?;
+        checks::positive_if_any("max_radius", self.max_radius)?;
+        checks::accept_ratio(self.accept_ratio)?;
+        self.forcing.check()
+    }
+
+    fn start<T: Real>(&self, walk: Walk<T>) -> TrustRegionState<T> {
+        let x = walk.iterate.x();
+        let length = natural_length(x);
+        let largest = T::of(1e8) * (T::of(10.0) * length);
+        let max_radius = self.max_radius.map_or(largest, T::of).min(T::max_value());
+        let radius = self.initial_radius.map_or(length, T::of);
+        let radius = radius.min(max_radius).max(T::min_positive_value());
+        TrustRegionState {
+            walk,
+            radius,
+            max_radius,
+            least_radius: T::epsilon() * T::epsilon() * radius,
+            forcing: Memory::default(),
+            work: Scratch::default(),
+        }
+    }
+
+    fn iteration<T, F, P>(
         &self,
-        objective: &mut O,
-        x0: ArrayView1<'_, T>,
+        objective: &mut F,
+        state: &mut TrustRegionState<T>,
+        budget: Budget,
         preconditioner: &P,
-        observer: F,
-    ) -> Result<Outcome<T>, SolverError>
+    ) -> Option<StopReason>
     where
         T: Real,
-        O: SecondOrder<T> + ?Sized,
+        F: SecondOrder<T> + ?Sized,
         P: Preconditioner<T> + ?Sized,
-        F: FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     {
-        let n = objective.dim();
-        check_len("x0", x0.len(), n)?;
-        check_len("preconditioner", preconditioner.dim().unwrap_or(n), n)?;
-        check_finite("x0", x0)?;
-        self.check()?;
-        if self.curvature == Curvature::GaussNewton && !objective.has_gauss_newton() {
-            return Err(SolverError::NoGaussNewton);
-        }
-        Run::new(self, objective, x0, preconditioner).minimise(observer)
+        let walk = &mut state.walk;
+        let n = walk.dim();
+        let mut work = state.work.take(|| Work::new(self, n));
+        let norms = (
+            walk.iterate.gradient_norm(),
+            walk.iterate.gradient_norm_start(),
+        );
+        let ball = InBall {
+            method: self,
+            radius: state.radius,
+            max_radius: state.max_radius,
+            least_radius: state.least_radius,
+            eta: self.forcing.eta(norms.0, norms.1, &mut state.forcing),
+            budget,
+        };
+        let (stop, radius) = match &mut work {
+            Work::TruncatedCg(work) => {
+                let mut steps = ByTruncatedCg {
+                    ball,
+                    work,
+                    preconditioner,
+                };
+                let stop = advance(walk, objective, &mut steps, self.accept_ratio);
+                (stop, steps.ball.radius)
+            }
+            Work::Gltr(work) => {
+                let mut steps = ByGltr { ball, work };
+                let stop = advance(walk, objective, &mut steps, self.accept_ratio);
+                (stop, steps.ball.radius)
+            }
+        };
+        state.radius = radius;
+        state.work.put(work);
+        stop
     }
 
-    fn check(&self) -> Result<(), SolverError> {
-        let at_least_zero = |name, v: f64| {
-            check_setting(name, v, v >= 0.0 && v.is_finite(), "finite, at least zero")
+    fn leave<T: Real, F: SecondOrder<T> + ?Sized>(
+        &self,
+        objective: &mut F,
+        state: &mut TrustRegionState<T>,
+        budget: Budget,
+    ) -> Option<StopReason> {
+        let look = Look {
+            check: self.stationary_check,
+            seed: self.seed,
+            reach: state.radius,
+            max_reach: state.max_radius,
+            curvature: self.curvature,
+            damping: T::of(self.damping),
         };
-        let positive = |name, v: Option<f64>| {
-            let v = v.unwrap_or(1.0);
-            check_setting(name, v, v > 0.0 && v.is_finite(), "finite, above zero")
-        };
-        at_least_zero("damping", self.damping)?;
-        at_least_zero("gradient_tolerance", self.gradient_tolerance)?;
-        at_least_zero(
-            "relative_gradient_tolerance",
-            self.relative_gradient_tolerance,
-        )?;
-        positive("initial_radius", self.initial_radius)?;
-        positive("max_radius", self.max_radius)?;
-        let eta = self.accept_ratio;
-        check_setting(
-            "accept_ratio",
-            eta,
-            (0.0..0.25).contains(&eta),
-            "in [0, 1/4)",
-        )?;
-        let forcing = match self.forcing {
-            Forcing::Constant(v) | Forcing::Power { cap: v, .. } => v,
-        };
-        check_setting(
-            "forcing",
-            forcing,
-            self.forcing.is_usable(),
-            "in [0, 1), exponent ≥ 0",
-        )
+        match leave(&mut state.walk, objective, &look, budget) {
+            Ok(radius) => {
+                state.radius = radius;
+                None
+            }
+            Err(stop) => Some(stop),
+        }
+    }
+}
+
+/// [`TrustRegionNewton`] with a preconditioner; see [`TrustRegionNewton::preconditioned`].
+#[derive(Debug)]
+pub struct PreconditionedTrustRegion<'a, P: ?Sized> {
+    method: &'a TrustRegionNewton,
+    preconditioner: &'a P,
+}
+
+impl<T, F, P> Minimizer<T, F> for PreconditionedTrustRegion<'_, P>
+where
+    T: Real,
+    F: SecondOrder<T> + ?Sized,
+    P: Preconditioner<T> + ?Sized,
+{
+    type State = TrustRegionState<T>;
+
+    fn check(&self, objective: &F) -> Result<(), SolverError> {
+        let n = objective.dim();
+        check_len("preconditioner", self.preconditioner.dim().unwrap_or(n), n)?;
+        let method = self.method;
+        method.check_settings()?;
+        let fits = self.preconditioner.is_identity() || method.subproblem != Subproblem::Gltr;
+        let requirement = "the Krylov subproblem takes no preconditioner";
+        check_setting("subproblem", 1.0, fits, requirement)?;
+        checks::offers(objective, method.curvature)
+    }
+
+    fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> Self::State {
+        self.method.start(Walk::start(objective, x0))
+    }
+
+    fn prepare(&self, objective: &mut F, state: &Self::State) {
+        state.walk.prepare(objective);
+    }
+
+    fn step(
+        &self,
+        objective: &mut F,
+        state: &mut Self::State,
+        budget: Budget,
+    ) -> Option<StopReason> {
+        let preconditioner = self.preconditioner;
+        self.method
+            .iteration(objective, state, budget, preconditioner)
+    }
+
+    fn leave_stationary(
+        &self,
+        objective: &mut F,
+        state: &mut Self::State,
+        budget: Budget,
+    ) -> Option<StopReason> {
+        self.method.leave(objective, state, budget)
+    }
+
+    fn iterate<'a>(&self, state: &'a Self::State) -> &'a Iterate<T> {
+        &state.walk.iterate
+    }
+
+    fn best(&self, state: &Self::State) -> Outcome<T> {
+        state.walk.best()
+    }
+}
+
+impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for TrustRegionNewton {
+    type State = TrustRegionState<T>;
+
+    fn check(&self, objective: &F) -> Result<(), SolverError> {
+        Minimizer::<T, F>::check(&self.preconditioned(&Identity), objective)
+    }
+
+    fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> Self::State {
+        self.start(Walk::start(objective, x0))
+    }
+
+    fn prepare(&self, objective: &mut F, state: &Self::State) {
+        state.walk.prepare(objective);
+    }
+
+    fn step(
+        &self,
+        objective: &mut F,
+        state: &mut Self::State,
+        budget: Budget,
+    ) -> Option<StopReason> {
+        self.iteration(objective, state, budget, &Identity)
+    }
+
+    fn leave_stationary(
+        &self,
+        objective: &mut F,
+        state: &mut Self::State,
+        budget: Budget,
+    ) -> Option<StopReason> {
+        self.leave(objective, state, budget)
+    }
+
+    fn iterate<'a>(&self, state: &'a Self::State) -> &'a Iterate<T> {
+        &state.walk.iterate
+    }
+
+    fn best(&self, state: &Self::State) -> Outcome<T> {
+        state.walk.best()
     }
 }

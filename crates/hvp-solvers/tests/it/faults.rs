@@ -3,7 +3,8 @@
 
 use hvp_solvers::eigen::{EigenStop, Lanczos, Which};
 use hvp_solvers::linear::{Cg, CgStop, TruncatedCg, TruncatedStop};
-use hvp_solvers::newton::{StopReason, TrustRegionNewton};
+use hvp_solvers::minimize::StopReason;
+use hvp_solvers::newton::TrustRegionNewton;
 use hvp_solvers::operator::DiagonalOperator;
 use hvp_solvers::{Objective, Quantity};
 use ndarray::{Array1, array};

@@ -1,14 +1,33 @@
 //! Newton's method on functions with known minima.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use hvp_solvers::linear::{DiagonalPreconditioner, Identity};
-use hvp_solvers::newton::{Forcing, StationaryCheck, StopReason, TrustRegionNewton};
+use hvp_solvers::linear::DiagonalPreconditioner;
+use hvp_solvers::minimize::{
+    Limits, Outcome, StopReason, minimize, minimize_observed, resume, start,
+};
+use hvp_solvers::newton::{
+    Forcing, NewtonReport, StationaryCheck, Subproblem, TrustRegionNewton, TrustRegionState,
+};
 use hvp_solvers::objective::Quadratic;
 use hvp_solvers::{Curvature, Objective, SecondOrder, SolverError};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, array};
 
 use crate::kit::{double_well, norm, normal, powell_singular, rosenbrock, with_spectrum};
+
+/// A run with the defaults of `solve`, and what the method reports beyond the outcome.
+fn solve_and_report<F: SecondOrder<f64>>(
+    method: &TrustRegionNewton,
+    f: &mut F,
+    x0: ArrayView1<'_, f64>,
+) -> (Outcome<f64>, NewtonReport) {
+    let mut state = start(method, f, x0).unwrap();
+    let limits = Limits::for_type::<f64>();
+    let carry_on = |_: &_, _: &_| ControlFlow::Continue(());
+    let found = resume(method, f, &mut state, &limits, carry_on).unwrap();
+    (found, state.report())
+}
 
 #[test]
 fn one_newton_step_on_a_quadratic() {
@@ -31,12 +50,13 @@ fn quadratics_of_any_size_and_scale() {
         let x_star = normal(n, 9);
         let b = -h.dot(&x_star);
         let mut f = Quadratic::new(h, b).unwrap();
-        let config = TrustRegionNewton {
-            gradient_tolerance: 1e-12 * scale,
-            relative_gradient_tolerance: 1e-11,
-            ..TrustRegionNewton::default()
+        let limits = Limits {
+            gradient_tol: 1e-12 * scale,
+            gradient_tol_relative: 1e-11,
+            ..Limits::default()
         };
-        let found = config.solve(&mut f, Array1::zeros(n).view()).unwrap();
+        let config = TrustRegionNewton::default();
+        let found = minimize(&config, &mut f, Array1::zeros(n).view(), &limits).unwrap();
         assert!(
             found.stop.is_converged(),
             "n = {n}, {scale:e}: {:?}",
@@ -48,28 +68,52 @@ fn quadratics_of_any_size_and_scale() {
 
 #[test]
 fn rosenbrock_from_the_standard_start() {
-    let config = TrustRegionNewton {
-        record_history: true,
-        ..TrustRegionNewton::default()
-    };
-    let found = config
-        .solve(&mut rosenbrock(), array![-1.2, 1.0].view())
-        .unwrap();
+    let config = TrustRegionNewton::default();
+    let x0 = array![-1.2, 1.0];
+    let (found, report) = solve_and_report(&config, &mut rosenbrock(), x0.view());
     assert_eq!(found.stop, StopReason::GradientTolerance);
     assert!(
         found.value < 1e-16 && norm((&found.x - 1.0).view()) < 1e-7,
         "{}",
         found.x
     );
-    assert!(found.stats.n_iters < 40, "{:?}", found.stats);
-    // The value never rises, and what the history says adds up.
-    assert!(found.history.windows(2).all(|w| w[1].value <= w[0].value));
-    assert_eq!(found.history.len(), found.stats.n_iters);
-    assert_eq!(found.stats.n_gradient, found.stats.n_accepted + 1);
-    assert_eq!(found.stats.n_value, found.stats.n_iters);
+    let stats = found.stats;
+    assert!(
+        stats.n_iters + report.n_rejected < 40,
+        "{stats:?} {report:?}"
+    );
+    // A trial value an iteration and a rejection, a linearization an iteration.
+    assert_eq!(stats.n_linearizations, stats.n_iters + 1);
+    assert_eq!(stats.n_gradients, stats.n_linearizations);
+    assert_eq!(
+        stats.n_evals,
+        2 * stats.n_iters + report.n_rejected + 1,
+        "{stats:?} {report:?}"
+    );
     // Every rejected step was replaced without a product.
-    let rejected = found.stats.n_iters - found.stats.n_accepted;
-    assert_eq!(found.stats.n_shrunk, rejected);
+    assert!(report.n_rejected > 0);
+    assert_eq!(report.n_free_steps, report.n_rejected);
+    let last = report.last_step.unwrap();
+    assert!(last.accepted && last.predicted > 0.0);
+    assert!(
+        last.ratio.is_some_and(|r| (r - 1.0).abs() < 0.1),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn values_never_rise() {
+    let mut values = Vec::new();
+    let observe = |at: &hvp_solvers::minimize::Iterate<f64>, state: &TrustRegionState<f64>| {
+        assert!(state.radius() > 0.0);
+        values.push(at.value());
+        ControlFlow::Continue(())
+    };
+    let x0 = array![-1.2, 1.0];
+    let limits = Limits::default();
+    let config = TrustRegionNewton::default();
+    minimize_observed(&config, &mut rosenbrock(), x0.view(), &limits, observe).unwrap();
+    assert!(values.len() > 10 && values.windows(2).all(|w| w[1] <= w[0]));
 }
 
 #[test]
@@ -85,63 +129,54 @@ fn powell_singular_reaches_zero_value() {
 fn saddles_are_left() {
     // Exactly at the saddle, where the gradient is zero.
     let config = TrustRegionNewton::default();
-    let found = config
-        .solve(&mut double_well(), array![0.0, 0.0].view())
-        .unwrap();
+    let origin = array![0.0, 0.0];
+    let (found, report) = solve_and_report(&config, &mut double_well(), origin.view());
     assert_eq!(found.stop, StopReason::GradientTolerance);
     assert!((found.value + 0.25).abs() < 1e-14, "{}", found.value);
-    assert!(
-        found
-            .stats
-            .smallest_curvature
-            .is_some_and(|c| (c + 1.0).abs() < 1e-12)
-    );
+    let curvature = report.smallest_curvature;
+    assert!(curvature.is_some_and(|c| (c + 1.0).abs() < 1e-12));
     // On the stable manifold every gradient points at the saddle.
     let always = TrustRegionNewton {
         stationary_check: StationaryCheck::Always { max_products: 10 },
-        ..config.clone()
+        ..config
     };
-    let found = always
-        .solve(&mut double_well(), array![0.0, 1.0].view())
-        .unwrap();
+    let (found, report) = solve_and_report(&always, &mut double_well(), array![0.0, 1.0].view());
     assert!((found.value + 0.25).abs() < 1e-14, "{}", found.value);
-    assert!(found.stats.smallest_curvature.is_some_and(|c| c > 0.9));
+    assert!(report.smallest_curvature.is_some_and(|c| c > 0.9));
     // Unless told not to look.
     let never = TrustRegionNewton {
         stationary_check: StationaryCheck::Never,
         ..config
     };
-    let found = never
-        .solve(&mut double_well(), array![0.0, 0.0].view())
-        .unwrap();
-    assert_eq!((found.x, found.stats.n_products), (array![0.0, 0.0], 0));
+    let found = never.solve(&mut double_well(), origin.view()).unwrap();
+    assert_eq!((found.x, found.stats.n_products), (origin, 0));
 }
 
 #[test]
 fn unbounded_objectives_end() {
     let mut f = Quadratic::new(array![[1.0_f64, 0.0], [0.0, -1.0]], array![1.0, 1.0]).unwrap();
-    let config = TrustRegionNewton {
+    let limits = Limits {
         max_iters: 50,
-        ..TrustRegionNewton::default()
+        ..Limits::default()
     };
-    let found = config.solve(&mut f, array![1.0, 2.0].view()).unwrap();
+    let config = TrustRegionNewton::default();
+    let found = minimize(&config, &mut f, array![1.0, 2.0].view(), &limits).unwrap();
     assert_eq!(found.stop, StopReason::MaxIterations);
     assert!(found.value < -1e10 && found.x.iter().all(|x| x.is_finite()));
-    assert!(found.stats.n_negative_curvature > 0);
 }
 
 #[test]
 fn unreachable_tolerance_stalls_at_the_solution() {
-    let zero_tolerance = TrustRegionNewton {
-        gradient_tolerance: 0.0,
-        ..TrustRegionNewton::default()
+    let limits = Limits {
+        gradient_tol: 0.0,
+        ..Limits::default()
     };
     let h = with_spectrum(&Array1::linspace(0.5, 20.0, 10), 3);
     let x_star = normal(10, 4);
     let b = -h.dot(&x_star);
-    let found = zero_tolerance
-        .solve(&mut Quadratic::new(h, b).unwrap(), normal(10, 5).view())
-        .unwrap();
+    let mut f = Quadratic::new(h, b).unwrap();
+    let config = TrustRegionNewton::default();
+    let found = minimize(&config, &mut f, normal(10, 5).view(), &limits).unwrap();
     assert!(
         matches!(
             found.stop,
@@ -155,45 +190,67 @@ fn unreachable_tolerance_stalls_at_the_solution() {
 }
 
 #[test]
-fn budgets_and_observers() {
+fn limits_end_a_run_with_their_own_reason() {
     let x0 = array![-1.2, 1.0];
-    let config = TrustRegionNewton {
-        max_products: Some(7),
-        ..TrustRegionNewton::default()
-    };
-    let found = config.solve(&mut rosenbrock(), x0.view()).unwrap();
-    assert_eq!(
-        (found.stop, found.stats.n_products),
-        (StopReason::ProductBudget, 7)
-    );
-    let config = TrustRegionNewton {
-        max_iters: 3,
-        ..TrustRegionNewton::default()
-    };
-    let found = config.solve(&mut rosenbrock(), x0.view()).unwrap();
-    assert_eq!(
-        (found.stop, found.stats.n_iters),
-        (StopReason::MaxIterations, 3)
-    );
-    let config = TrustRegionNewton {
-        max_iters: 0,
-        ..TrustRegionNewton::default()
-    };
-    let found = config.solve(&mut rosenbrock(), x0.view()).unwrap();
-    assert_eq!((found.stop, &found.x), (StopReason::MaxIterations, &x0));
+    for subproblem in [Subproblem::default(), Subproblem::Gltr] {
+        let config = TrustRegionNewton {
+            subproblem,
+            ..TrustRegionNewton::default()
+        };
+        let run = |limits| minimize(&config, &mut rosenbrock(), x0.view(), &limits).unwrap();
+        let found = run(Limits {
+            max_products: Some(7),
+            ..Limits::default()
+        });
+        let seen = (found.stop, found.stats.n_products);
+        assert_eq!(seen, (StopReason::ProductBudget, 7));
+        let found = run(Limits {
+            max_iters: 3,
+            ..Limits::default()
+        });
+        let seen = (found.stop, found.stats.n_iters);
+        assert_eq!(seen, (StopReason::MaxIterations, 3));
+        let found = run(Limits {
+            max_iters: 0,
+            ..Limits::default()
+        });
+        assert_eq!((found.stop, &found.x), (StopReason::MaxIterations, &x0));
+        let found = run(Limits {
+            max_evals: 10,
+            ..Limits::default()
+        });
+        assert_eq!(found.stop, StopReason::EvaluationBudget);
+        let found = run(Limits {
+            max_time: Some(Duration::ZERO),
+            ..Limits::default()
+        });
+        assert_eq!((found.stop, &found.x), (StopReason::TimeBudget, &x0));
+    }
+}
+
+#[test]
+fn observers_can_end_a_run() {
     let mut seen = Vec::new();
-    let found = TrustRegionNewton::default()
-        .solve_with(&mut rosenbrock(), x0.view(), &Identity, |progress| {
-            assert_eq!(progress.x.len(), 2);
-            seen.push(progress.record.value);
+    let x0 = array![-1.2, 1.0];
+    let found = minimize_observed(
+        &TrustRegionNewton::default(),
+        &mut rosenbrock(),
+        x0.view(),
+        &Limits::default(),
+        |at, _| {
+            seen.push(at.value());
             if seen.len() == 4 {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
-        })
-        .unwrap();
-    assert_eq!((found.stop, seen.len()), (StopReason::Interrupted, 4));
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        (found.stop, found.stats.n_iters),
+        (StopReason::Interrupted, 3)
+    );
     assert!((found.value - seen[3]).abs() < f64::EPSILON);
 }
 
@@ -203,16 +260,27 @@ fn preconditioned_run_reaches_the_same_minimum() {
     let h = Array2::from_diag(&d);
     let mut f = Quadratic::new(h, -&d).unwrap();
     let m = DiagonalPreconditioner::new(d).unwrap();
-    let found = TrustRegionNewton {
+    let config = TrustRegionNewton {
         initial_radius: Some(1e4),
         ..TrustRegionNewton::default()
-    }
-    .solve_with(&mut f, Array1::zeros(3).view(), &m, |_| {
-        ControlFlow::Continue(())
-    })
-    .unwrap();
+    };
+    let (method, x0) = (config.preconditioned(&m), Array1::zeros(3));
+    let found = minimize(&method, &mut f, x0.view(), &Limits::default()).unwrap();
     assert!(found.stop.is_converged() && norm((&found.x - 1.0).view()) < 1e-10);
     assert_eq!(found.stats.n_products, 1);
+    // The Krylov subproblem has the Euclidean ball only.
+    let gltr = TrustRegionNewton {
+        subproblem: Subproblem::Gltr,
+        ..config
+    };
+    let refused = minimize(
+        &gltr.preconditioned(&m),
+        &mut f,
+        x0.view(),
+        &Limits::default(),
+    );
+    let name = "subproblem";
+    assert!(matches!(refused, Err(SolverError::InvalidSetting { name: n, .. }) if n == name));
 }
 
 /// `½ ‖r(x)‖²` with `r = (10 (y − x²), 1 − x)` and its Gauss–Newton matrix `JᵀJ`.
@@ -290,7 +358,7 @@ fn no_variables() {
 fn single_precision() {
     let h = array![[2.0_f32, 0.5], [0.5, 20.0]];
     let mut f = Quadratic::new(h, array![1.0_f32, -1.0]).unwrap();
-    let found = TrustRegionNewton::for_type::<f32>()
+    let found = TrustRegionNewton::default()
         .solve(&mut f, array![5.0_f32, 5.0].view())
         .unwrap();
     assert!(found.stop.is_converged());
@@ -318,7 +386,7 @@ fn broken_contracts() {
     ));
     let gauss = TrustRegionNewton {
         curvature: Curvature::GaussNewton,
-        ..config.clone()
+        ..config
     };
     assert_eq!(
         solve(&gauss, array![1.0, 1.0]),
@@ -328,27 +396,23 @@ fn broken_contracts() {
     for bad in [
         TrustRegionNewton {
             damping: -1.0,
-            ..config.clone()
-        },
-        TrustRegionNewton {
-            gradient_tolerance: f64::NAN,
-            ..config.clone()
+            ..config
         },
         TrustRegionNewton {
             initial_radius: Some(0.0),
-            ..config.clone()
+            ..config
         },
         TrustRegionNewton {
             max_radius: Some(f64::NAN),
-            ..config.clone()
+            ..config
         },
         TrustRegionNewton {
             accept_ratio: 0.5,
-            ..config.clone()
+            ..config
         },
         TrustRegionNewton {
             forcing: Forcing::Constant(2.0),
-            ..config.clone()
+            ..config
         },
     ] {
         assert!(
@@ -359,20 +423,19 @@ fn broken_contracts() {
 }
 
 #[test]
-fn config_survives_serialisation() {
+fn settings_and_outcomes_survive_serialisation() {
     let config = TrustRegionNewton {
-        max_products: Some(9),
+        max_cg_iters: Some(9),
+        forcing: Forcing::eisenstat_walker(),
         ..TrustRegionNewton::default()
     };
     let text = serde_json::to_string(&config).unwrap();
-    assert_eq!(
-        serde_json::from_str::<TrustRegionNewton>(&text).unwrap(),
-        config
-    );
-    let found = config
-        .solve(&mut rosenbrock(), array![-1.2, 1.0].view())
-        .unwrap();
+    let back: TrustRegionNewton = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, config);
+    let x0 = array![-1.2, 1.0];
+    let found = config.solve(&mut rosenbrock(), x0.view()).unwrap();
+    assert!(found.stop.is_converged());
     let text = serde_json::to_string(&found).unwrap();
-    let back: hvp_solvers::newton::Outcome<f64> = serde_json::from_str(&text).unwrap();
+    let back: Outcome<f64> = serde_json::from_str(&text).unwrap();
     assert_eq!((back.stop, back.stats), (found.stop, found.stats));
 }

@@ -91,7 +91,14 @@ pub(crate) fn train(
         Method::RmsProp => by_rule(task, &RmsProp::default(), iterations, &bar)?,
         Method::Lbfgs => by_minimizer(task, &Lbfgs::default(), iterations, &bar)?,
         Method::Newton => by_minimizer(task, &Newton::default(), iterations, &bar)?,
-        Method::HessianFree => hessian_free(task, iterations, &bar)?,
+        Method::HessianFree => {
+            // Truncated CG on Gauss–Newton products in a trust region.
+            let method = TrustRegionNewton {
+                curvature: Curvature::GaussNewton,
+                ..TrustRegionNewton::default()
+            };
+            by_minimizer(task, &method, iterations, &bar)?
+        }
     };
     bar.finish_and_clear();
     let seconds = begin.elapsed().as_secs_f64();
@@ -162,31 +169,6 @@ fn by_minimizer<M: Minimizer<f64, optim::FiniteSum<f64>>>(
         stats.n_iters,
         stats.n_products,
         outcome.stop.to_string(),
-        outcome.x,
-    ))
-}
-
-/// Hessian-free Newton: truncated CG on Gauss–Newton products in a trust region.
-fn hessian_free(task: &Task, iterations: u64, bar: &ProgressBar) -> Result<Run, TrainError> {
-    let mut objective = task.objective()?;
-    let method = TrustRegionNewton {
-        curvature: Curvature::GaussNewton,
-        gradient_tolerance: 1e-5,
-        max_iters: usize::try_from(iterations)?,
-        ..TrustRegionNewton::default()
-    };
-    let identity = hvp_solvers::linear::Identity;
-    let start = task.start();
-    let outcome = method.solve_with(&mut objective, start.view(), &identity, |progress| {
-        bar.set_position(progress.record.iteration as u64);
-        bar.set_message(format!("loss {:.5}", progress.record.value));
-        ControlFlow::Continue(())
-    })?;
-    let stats = &outcome.stats;
-    Ok((
-        stats.n_iters as u64,
-        stats.n_products as u64,
-        format!("{:?}", outcome.stop),
         outcome.x,
     ))
 }

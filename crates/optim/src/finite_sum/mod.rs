@@ -1,7 +1,10 @@
 //! Means over cases: (1/N) Σ f(x; case), by shards of data over threads.
 
+mod curvature_batches;
 mod dense;
 mod reduce;
+
+pub use curvature_batches::CurvatureBatches;
 
 use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, Var, all_finite};
 use hvp_solvers::{Objective, SecondOrder};

@@ -2,12 +2,11 @@
 
 use ad_core::Real;
 use hvp_solvers::{Objective, Quantity};
-use ndarray::{Array1, ArrayView1};
+use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
 use super::FirstOrder;
-use crate::bits;
-use crate::minimize::{Iterate, MinimizeError, Minimizer, Outcome, StopReason};
+use crate::minimize::{Best, Budget, Iterate, MinimizeError, Minimizer, Outcome, StopReason};
 use crate::schedule::Schedule;
 
 /// Any [`FirstOrder`] rule under a [`Schedule`], driven by the whole gradient.
@@ -60,12 +59,7 @@ impl<R> Descent<R> {
 pub struct DescentState<T: Real, S> {
     iterate: Iterate<T>,
     rule: S,
-    #[serde(with = "bits::vector")]
-    best_x: Array1<T>,
-    #[serde(with = "bits::scalar")]
-    best_value: T,
-    #[serde(with = "bits::scalar")]
-    best_gradient_norm: T,
+    best: Best<T>,
 }
 
 impl<T, F, R> Minimizer<T, F> for Descent<R>
@@ -76,22 +70,25 @@ where
 {
     type State = DescentState<T, R::State>;
 
-    fn check(&self, _dim: usize) -> Result<(), MinimizeError> {
-        Ok(self.rule.check()?)
+    fn check(&self, _objective: &F) -> Result<(), MinimizeError> {
+        self.rule.check()
     }
 
     fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> Self::State {
         let iterate = Iterate::start_at(objective, x0);
         DescentState {
             rule: self.rule.init(x0.len()),
-            best_x: iterate.x.clone(),
-            best_value: iterate.value,
-            best_gradient_norm: iterate.gradient_norm(),
+            best: Best::new(&iterate),
             iterate,
         }
     }
 
-    fn step(&self, objective: &mut F, state: &mut Self::State) -> Option<StopReason> {
+    fn step(
+        &self,
+        objective: &mut F,
+        state: &mut Self::State,
+        _budget: Budget,
+    ) -> Option<StopReason> {
         let iterate = &mut state.iterate;
         let rate = match &self.schedule {
             Some(schedule) => schedule.rate(iterate.stats.n_iters),
@@ -110,11 +107,7 @@ where
         iterate.stats.n_iters += 1;
         iterate.stats.n_evals += 1;
         iterate.stats.n_gradients += 1;
-        if iterate.non_finite().is_none() && iterate.value < state.best_value {
-            state.best_x.assign(&iterate.x);
-            state.best_value = iterate.value;
-            state.best_gradient_norm = iterate.gradient_norm();
-        }
+        state.best.offer(iterate);
         None
     }
 
@@ -123,12 +116,6 @@ where
     }
 
     fn best(&self, state: &Self::State) -> Outcome<T> {
-        Outcome {
-            x: state.best_x.clone(),
-            value: state.best_value,
-            gradient_norm: state.best_gradient_norm,
-            stop: StopReason::GradientTolerance,
-            stats: state.iterate.stats,
-        }
+        state.best.outcome(state.iterate.stats)
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use ad_core::Real;
-use hvp_solvers::vector::{axpy, dot, norm2, scale};
+use hvp_solvers::vector::{axpy, dot, norm2, scale, slice};
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use super::Lbfgs;
 use super::ray::Point;
 use crate::bits;
-use crate::minimize::{Iterate, slice};
+use crate::minimize::Iterate;
 
 /// s, y and their products.
 #[derive(Debug, Clone, Serialize, Deserialize)]

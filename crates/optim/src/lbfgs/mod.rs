@@ -5,12 +5,12 @@ mod ray;
 
 use ad_core::Real;
 use hvp_solvers::Objective;
-use hvp_solvers::vector::{dot, norm2};
+use hvp_solvers::vector::{dot, norm2, slice};
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use crate::line_search::{SearchStop, StrongWolfe, Trial};
-use crate::minimize::{Iterate, MinimizeError, Minimizer, StopReason, slice};
+use crate::minimize::{Budget, Iterate, MinimizeError, Minimizer, StopReason};
 use crate::settings::require;
 use memory::Memory;
 use ray::Ray;
@@ -122,10 +122,10 @@ impl<T: Real> Work<T> {
 impl<T: Real, F: Objective<T> + ?Sized> Minimizer<T, F> for Lbfgs {
     type State = LbfgsState<T>;
 
-    fn check(&self, _dim: usize) -> Result<(), MinimizeError> {
+    fn check(&self, _objective: &F) -> Result<(), MinimizeError> {
         require("memory", self.memory as f64, self.memory > 0, "at least 1")?;
         crate::settings::in_unit("pair_tol", self.pair_tol)?;
-        Ok(self.line_search.check()?)
+        self.line_search.check()
     }
 
     fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> LbfgsState<T> {
@@ -136,7 +136,12 @@ impl<T: Real, F: Objective<T> + ?Sized> Minimizer<T, F> for Lbfgs {
         }
     }
 
-    fn step(&self, objective: &mut F, state: &mut LbfgsState<T>) -> Option<StopReason> {
+    fn step(
+        &self,
+        objective: &mut F,
+        state: &mut LbfgsState<T>,
+        _budget: Budget,
+    ) -> Option<StopReason> {
         state.work.resize(state.iterate.x.len());
         state.iterate.stats.n_iters += 1;
         loop {

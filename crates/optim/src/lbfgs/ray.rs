@@ -4,10 +4,8 @@ use std::mem;
 
 use ad_core::Real;
 use hvp_solvers::Objective;
-use hvp_solvers::vector::dot;
+use hvp_solvers::vector::{dot, slice};
 use ndarray::{Array1, Zip};
-
-use crate::minimize::slice;
 
 /// A point and the gradient there.
 #[derive(Debug, Clone, Default)]

@@ -1,13 +1,13 @@
 //! The point of a minimiser and its counters.
 
 use ad_core::Real;
-use hvp_solvers::vector::norm2;
-use hvp_solvers::{Objective, Quantity};
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, StopReason};
 use crate::bits;
+use crate::vector::{norm2, slice};
+use crate::{Objective, Quantity};
 
 /// What a run has cost so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,30 +18,40 @@ pub struct Stats {
     pub n_evals: u64,
     /// Of these, the ones with gradient.
     pub n_gradients: u64,
-    /// Products of the Hessian with a vector.
+    /// Of these, the ones that made the point ready for products.
+    #[serde(default)]
+    pub n_linearizations: u64,
+    /// Products of the curvature with a vector.
     pub n_products: u64,
 }
 
 /// A point with its value, gradient and the cost of getting there.
+///
+/// Minimisers write to the public fields; whoever replaces the gradient calls
+/// [`update_norm`](Self::update_norm).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Iterate<T: Real> {
+    /// The point, length `dim`.
     #[serde(with = "bits::vector")]
-    pub(crate) x: Array1<T>,
+    pub x: Array1<T>,
+    /// ∇f(x), length `dim`.
     #[serde(with = "bits::vector")]
-    pub(crate) gradient: Array1<T>,
+    pub gradient: Array1<T>,
+    /// f(x).
     #[serde(with = "bits::scalar")]
-    pub(crate) value: T,
+    pub value: T,
     #[serde(with = "bits::scalar")]
     gradient_norm: T,
     #[serde(with = "bits::scalar")]
     gradient_norm_start: T,
-    pub(crate) stats: Stats,
+    /// What it cost to get here.
+    pub stats: Stats,
 }
 
 impl<T: Real> Iterate<T> {
     /// Evaluates value and gradient at `x0` with `evaluate`.
-    pub(crate) fn start(
+    pub fn start(
         x0: ArrayView1<'_, T>,
         evaluate: impl FnOnce(ArrayView1<'_, T>, &mut Array1<T>) -> T,
     ) -> Self {
@@ -64,15 +74,12 @@ impl<T: Real> Iterate<T> {
     }
 
     /// [`Iterate::start`] with [`Objective::value_and_grad`].
-    pub(crate) fn start_at<F: Objective<T> + ?Sized>(
-        objective: &mut F,
-        x0: ArrayView1<'_, T>,
-    ) -> Self {
+    pub fn start_at<F: Objective<T> + ?Sized>(objective: &mut F, x0: ArrayView1<'_, T>) -> Self {
         Iterate::start(x0, |x, grad| objective.value_and_grad(x, grad.view_mut()))
     }
 
     /// Recomputes the norm after `gradient` was replaced.
-    pub(crate) fn update_norm(&mut self) {
+    pub fn update_norm(&mut self) {
         self.gradient_norm = norm2(slice(&self.gradient));
     }
 
@@ -107,7 +114,7 @@ impl<T: Real> Iterate<T> {
     }
 
     /// The quantity that is not finite here, if one is.
-    pub(crate) fn non_finite(&self) -> Option<Quantity> {
+    pub fn non_finite(&self) -> Option<Quantity> {
         if !self.value.is_finite() {
             Some(Quantity::Value)
         } else if !self.gradient_norm.is_finite() {
@@ -120,7 +127,7 @@ impl<T: Real> Iterate<T> {
     }
 
     /// This point as an outcome, its reason that of convergence.
-    pub(crate) fn outcome(&self) -> Outcome<T> {
+    pub fn outcome(&self) -> Outcome<T> {
         Outcome {
             x: self.x.clone(),
             value: self.value,
@@ -131,7 +138,52 @@ impl<T: Real> Iterate<T> {
     }
 }
 
-/// The numbers of an owned vector, which is contiguous by construction.
-pub(crate) fn slice<T>(vector: &Array1<T>) -> &[T] {
-    vector.as_slice().expect("owned vectors are contiguous")
+/// The best point so far, for methods whose values may rise.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Best<T: Real> {
+    #[serde(with = "bits::vector")]
+    x: Array1<T>,
+    #[serde(with = "bits::scalar")]
+    value: T,
+    #[serde(with = "bits::scalar")]
+    gradient_norm: T,
+}
+
+impl<T: Real> Best<T> {
+    /// Starts with the first iterate, whatever it is.
+    pub fn new(first: &Iterate<T>) -> Self {
+        Best {
+            x: first.x.clone(),
+            value: first.value,
+            gradient_norm: first.gradient_norm,
+        }
+    }
+
+    /// Takes an iterate that is finite and lower, or as low with a smaller gradient.
+    pub fn offer(&mut self, iterate: &Iterate<T>) {
+        let (value, norm) = (iterate.value, iterate.gradient_norm);
+        let lower = value < self.value || (value <= self.value && norm < self.gradient_norm);
+        if lower && iterate.non_finite().is_none() {
+            self.x.assign(&iterate.x);
+            self.value = value;
+            self.gradient_norm = norm;
+        }
+    }
+
+    /// The lowest value.
+    pub fn value(&self) -> T {
+        self.value
+    }
+
+    /// The best point as an outcome, its reason that of convergence.
+    pub fn outcome(&self, stats: Stats) -> Outcome<T> {
+        Outcome {
+            x: self.x.clone(),
+            value: self.value,
+            gradient_norm: self.gradient_norm,
+            stop: StopReason::GradientTolerance,
+            stats,
+        }
+    }
 }

@@ -6,15 +6,15 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
+//! use hvp_solvers::minimize::{Limits, minimize_observed};
+//! use hvp_solvers::newton::TrustRegionNewton;
 //! use hvp_solvers::objective::Quadratic;
 //! use ndarray::array;
-//! use optim::lbfgs::Lbfgs;
-//! use optim::minimize::{Limits, minimize_observed};
 //!
 //! let mut f = Quadratic::new(array![[6.0, 2.0], [2.0, 2.0]], array![0.0, 0.0])?;
 //! let mut values = Vec::new();
 //! let outcome = minimize_observed(
-//!     &Lbfgs::default(),
+//!     &TrustRegionNewton::default(),
 //!     &mut f,
 //!     array![1.0, -3.0].view(),
 //!     &Limits::default(),
@@ -25,74 +25,31 @@
 //! )?;
 //! assert!(outcome.stop.is_converged());
 //! assert!(values.windows(2).all(|pair| pair[1] <= pair[0]));
-//! # Ok::<(), optim::minimize::MinimizeError>(())
+//! # Ok::<(), hvp_solvers::SolverError>(())
 //! ```
 
 mod iterate;
+mod limits;
 mod outcome;
 
-pub(crate) use iterate::slice;
-pub use iterate::{Iterate, Stats};
-pub use outcome::{MinimizeError, Outcome, StopReason};
+pub use iterate::{Best, Iterate, Stats};
+pub use limits::{Budget, Limits};
+pub use outcome::{Outcome, StopReason};
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use ad_core::Real;
-use hvp_solvers::{Objective, SolverError};
 use ndarray::ArrayView1;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use crate::settings::{finite_vector, non_negative};
+use crate::error::{check_finite, check_len};
+use crate::{Objective, SolverError};
 
-/// When to stop, beside what the method itself decides.
-///
-/// Converged means ‖∇f(x)‖₂ ≤ max(`gradient_tol`, `gradient_tol_relative`·‖∇f(x₀)‖₂).
-/// Limits are tested between iterations, so an iteration that began within
-/// `max_evals` may pass it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Absolute bound on the gradient norm. Default 1e-6.
-    pub gradient_tol: f64,
-    /// Bound relative to the norm at the starting point. Default 0.
-    pub gradient_tol_relative: f64,
-    /// Iterations, over all resumed runs. Default 1000.
-    pub max_iters: u64,
-    /// Evaluations of the value, with or without gradient. Default 100,000.
-    pub max_evals: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            gradient_tol: 1e-6,
-            gradient_tol_relative: 0.0,
-            max_iters: 1000,
-            max_evals: 100_000,
-        }
-    }
-}
-
-impl Limits {
-    fn check(&self) -> Result<(), SolverError> {
-        non_negative("gradient_tol", self.gradient_tol)?;
-        non_negative("gradient_tol_relative", self.gradient_tol_relative)
-    }
-
-    fn reached<T: Real>(&self, iterate: &Iterate<T>) -> Option<StopReason> {
-        let relative = self.gradient_tol_relative * iterate.gradient_norm_start().as_f64();
-        if iterate.gradient_norm().as_f64() <= self.gradient_tol.max(relative) {
-            Some(StopReason::GradientTolerance)
-        } else if iterate.stats().n_iters >= self.max_iters {
-            Some(StopReason::MaxIterations)
-        } else if iterate.stats().n_evals >= self.max_evals {
-            Some(StopReason::EvaluationBudget)
-        } else {
-            None
-        }
-    }
-}
+/// The error of a call that made no sense.
+pub type MinimizeError = SolverError;
 
 /// A method that improves a point of an objective `F` iteration by iteration.
 pub trait Minimizer<T: Real, F: Objective<T> + ?Sized> {
@@ -100,11 +57,12 @@ pub trait Minimizer<T: Real, F: Objective<T> + ?Sized> {
     /// is exact to the last bit.
     type State: Clone + Debug + Serialize + DeserializeOwned;
 
-    /// Checks the settings, and whether a problem of dimension `dim` can be taken on.
+    /// Checks the settings, and whether this objective can be taken on.
     ///
     /// # Errors
-    /// A setting out of range, or too little memory allowed for `dim`.
-    fn check(&self, dim: usize) -> Result<(), MinimizeError>;
+    /// A setting out of range, too little memory allowed for the dimension, products
+    /// that the objective does not offer.
+    fn check(&self, objective: &F) -> Result<(), SolverError>;
 
     /// The state at `x0`. Evaluates value and gradient once.
     fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> Self::State;
@@ -115,9 +73,26 @@ pub trait Minimizer<T: Real, F: Objective<T> + ?Sized> {
         let _ = (objective, state);
     }
 
-    /// One iteration. `Some` if the method cannot go on from here; the state then
-    /// holds the point at which it gave up.
-    fn step(&self, objective: &mut F, state: &mut Self::State) -> Option<StopReason>;
+    /// One iteration within the budget. `Some` if the method cannot go on from here;
+    /// the state then holds the point at which it gave up.
+    fn step(
+        &self,
+        objective: &mut F,
+        state: &mut Self::State,
+        budget: Budget,
+    ) -> Option<StopReason>;
+
+    /// One iteration from a point whose gradient is within tolerance, for methods that
+    /// can tell a saddle from a minimum. The default ends the run as converged.
+    fn leave_stationary(
+        &self,
+        objective: &mut F,
+        state: &mut Self::State,
+        budget: Budget,
+    ) -> Option<StopReason> {
+        let _ = (objective, state, budget);
+        Some(StopReason::GradientTolerance)
+    }
 
     /// The current point of a state.
     fn iterate<'a>(&self, state: &'a Self::State) -> &'a Iterate<T>;
@@ -138,7 +113,7 @@ pub fn minimize<T, F, M>(
     objective: &mut F,
     x0: ArrayView1<'_, T>,
     limits: &Limits,
-) -> Result<Outcome<T>, MinimizeError>
+) -> Result<Outcome<T>, SolverError>
 where
     T: Real,
     F: Objective<T> + ?Sized,
@@ -162,17 +137,36 @@ pub fn minimize_observed<T, F, M>(
     x0: ArrayView1<'_, T>,
     limits: &Limits,
     observe: impl FnMut(&Iterate<T>, &M::State) -> ControlFlow<()>,
-) -> Result<Outcome<T>, MinimizeError>
+) -> Result<Outcome<T>, SolverError>
 where
     T: Real,
     F: Objective<T> + ?Sized,
     M: Minimizer<T, F>,
 {
     limits.check()?;
-    method.check(objective.dim())?;
-    finite_vector("x0", x0, objective.dim())?;
-    let mut state = method.init(objective, x0);
+    let mut state = start(method, objective, x0)?;
     Ok(run(method, objective, &mut state, limits, observe))
+}
+
+/// The state at `x0`, for [`resume`]: so the caller keeps the state, and can ask it what
+/// the method knows beyond the [`Outcome`].
+///
+/// # Errors
+/// As [`minimize`].
+pub fn start<T, F, M>(
+    method: &M,
+    objective: &mut F,
+    x0: ArrayView1<'_, T>,
+) -> Result<M::State, SolverError>
+where
+    T: Real,
+    F: Objective<T> + ?Sized,
+    M: Minimizer<T, F>,
+{
+    method.check(objective)?;
+    check_len("x0", x0.len(), objective.dim())?;
+    check_finite("x0", x0)?;
+    Ok(method.init(objective, x0))
 }
 
 /// Goes on from a state, which is left where the run ended.
@@ -187,15 +181,17 @@ pub fn resume<T, F, M>(
     state: &mut M::State,
     limits: &Limits,
     observe: impl FnMut(&Iterate<T>, &M::State) -> ControlFlow<()>,
-) -> Result<Outcome<T>, MinimizeError>
+) -> Result<Outcome<T>, SolverError>
 where
     T: Real,
     F: Objective<T> + ?Sized,
     M: Minimizer<T, F>,
 {
     limits.check()?;
-    method.check(objective.dim())?;
-    finite_vector("the state's x", method.iterate(state).x(), objective.dim())?;
+    method.check(objective)?;
+    let x = method.iterate(state).x();
+    check_len("the state's x", x.len(), objective.dim())?;
+    check_finite("the state's x", x)?;
     method.prepare(objective, state);
     Ok(run(method, objective, state, limits, observe))
 }
@@ -212,37 +208,33 @@ where
     F: Objective<T> + ?Sized,
     M: Minimizer<T, F>,
 {
-    loop {
+    let begin = Instant::now();
+    let stop = loop {
         let iterate = method.iterate(state);
-        if let Some(quantity) = iterate.non_finite() {
-            return Outcome {
-                stop: StopReason::NonFinite { what: quantity },
-                ..method.best(state)
-            };
+        if let Some(what) = iterate.non_finite() {
+            break StopReason::NonFinite { what };
         }
         let seen = observe(iterate, state);
-        match limits.reached(iterate) {
-            // The current point, even if another had a value lower by rounding.
-            Some(StopReason::GradientTolerance) => return iterate.outcome(),
-            Some(stop) => {
-                return Outcome {
-                    stop,
-                    ..method.best(state)
-                };
+        let budget = limits.budget(&iterate.stats);
+        let ending = match limits.reached(iterate, begin) {
+            Some(StopReason::GradientTolerance)
+                if seen.is_continue() && iterate.stats.n_iters < limits.max_iters =>
+            {
+                method.leave_stationary(objective, state, budget)
             }
-            None => {}
+            None if seen.is_break() => Some(StopReason::Interrupted),
+            None => method.step(objective, state, budget),
+            reached => reached,
+        };
+        if let Some(stop) = ending {
+            break stop;
         }
-        if seen.is_break() {
-            return Outcome {
-                stop: StopReason::Interrupted,
-                ..method.best(state)
-            };
-        }
-        if let Some(stop) = method.step(objective, state) {
-            return Outcome {
-                stop,
-                ..method.best(state)
-            };
-        }
-    }
+    };
+    // Converged is the current point, even if another had a value lower by rounding.
+    let point = if stop.is_converged() {
+        method.iterate(state).outcome()
+    } else {
+        method.best(state)
+    };
+    Outcome { stop, ..point }
 }
