@@ -7,7 +7,7 @@
 //!
 //! | module | what it answers |
 //! |---|---|
-//! | [`operator`] | what is `A x`? Dense, diagonal, closures, shifts, counting |
+//! | [`operator`] | what is `A x`? Matrices, closures, sums, parts, damping; is it what it says? |
 //! | [`objective`] | what are `f`, `∇f`, `Hv`, `Gv` at this point? |
 //! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
 //! | [`newton`] | where is a minimum of `f`? |
@@ -48,7 +48,7 @@ mod random;
 pub mod trace;
 pub mod vector;
 
-pub use curvature::{FunctionObjective, LinearizedOperator};
+pub use curvature::{FunctionObjective, LinearizedJacobian, LinearizedOperator, case_gradients};
 pub use error::{Quantity, SolverError};
 pub use objective::{Curvature, CurvatureOperator, Objective, SecondOrder};
 pub use operator::LinearOperator;

@@ -14,5 +14,7 @@ mod kit;
 mod lanczos;
 mod minres;
 mod newton;
+mod operators;
 mod trace;
 mod truncated;
+mod validate;

@@ -1,9 +1,13 @@
 //! Where recorded functions meet solvers: the only module here that knows of automatic
 //! differentiation.
 
+mod jacobian;
+
 use ad_core::{Error, Function, HessianOptions, Linearization, Point, Product, Real, Residuals};
 use ndarray::{ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2};
 use smallvec::SmallVec;
+
+pub use jacobian::{LinearizedJacobian, case_gradients};
 
 use crate::{LinearOperator, Objective, SecondOrder};
 
@@ -36,7 +40,10 @@ impl<'a, T: Real> LinearizedOperator<'a, T> {
         Self { at, product }
     }
 
-    /// G, the Gauss–Newton matrix.
+    /// G, the Gauss–Newton matrix. It is the (exact) Fisher matrix where the loss is a negative
+    /// log-likelihood of an exponential family and the marked output its natural parameter, such
+    /// as the logits of a softmax cross-entropy: the loss's Hessian in them does not depend on
+    /// the labels, so that it equals its expectation.
     ///
     /// # Errors
     /// [`Error::NoModelOutput`] if the function marks no model output.
