@@ -9,7 +9,7 @@ mod diagonal;
 mod exchange;
 mod hutchinson;
 mod outcome;
-mod sketch;
+pub(crate) mod sketch;
 
 use ad_core::Real;
 use ndarray::Array2;

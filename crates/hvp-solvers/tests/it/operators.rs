@@ -8,7 +8,7 @@ use hvp_solvers::operator::{
 use hvp_solvers::{
     LinearOperator, LinearizedJacobian, LinearizedOperator, SolverError, case_gradients,
 };
-use ndarray::{Array1, Array2, ArrayView2, Axis, array, concatenate, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, array, s, stack};
 
 use crate::kit::{EPS, normal, product, with_spectrum};
 
@@ -53,7 +53,7 @@ fn sparse_products_are_those_of_the_matrix() {
     let (p, q) = (5, 7);
     let n = p * q;
     let a = SparseOperator::from_triplets(n, laplacian(p, q)).unwrap();
-    let mut dense = Array2::zeros((n, n));
+    let mut dense = Array2::<f64>::zeros((n, n));
     for (i, j, value) in laplacian(p, q) {
         dense[[i, j]] += value;
     }
@@ -101,7 +101,7 @@ fn sparse_forms_agree() {
     let cancelled = [(0, 1, 1.0), (0, 1, -1.0)];
     let zero = SparseOperator::from_triplets(2, cancelled).unwrap();
     assert_eq!(zero.n_entries(), 0);
-    assert_eq!(matrix(&zero), Array2::zeros((2, 2)));
+    assert_eq!(matrix(&zero), Array2::<f64>::zeros((2, 2)));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn sums_parts_and_damping_are_those_of_matrices() {
     for op in [&sum as &dyn LinearOperator<f64>, &damped, &part] {
         let x = normal(op.dim(), 5);
         let mut block = Array2::zeros((2, op.dim()));
-        let both = concatenate![Axis(0), x.view().insert_axis(Axis(0)), [&x * 2.0]];
+        let both = stack![Axis(0), x, &x * 2.0];
         op.apply_block_into(both.view(), block.view_mut());
         let single = product(&op, x.view());
         let scale = largest(block.view());
@@ -226,7 +226,7 @@ fn the_empirical_fisher_matrix_three_ways() {
         let shapes: [&[usize]; 2] = [&[n_cases, features], &[n_cases, classes]];
         Function::<f64>::record_with_data(n, &shapes, move |w, data| {
             let logits = data[0].matmul(w.reshape(&[features, classes]));
-            let per_case = logits.log_sum_exp_axis(1) - (logits * data[1]).sum_axis(1);
+            let per_case = logits.logsumexp_axis(1) - (logits * data[1]).sum_axis(1);
             let per_case = if marked { per_case.model_output() } else { per_case };
             per_case.sum() / n_cases as f64
         })
@@ -278,10 +278,10 @@ fn the_exact_fisher_matrix_is_the_gauss_newton_matrix() {
     let n = inputs * hidden + hidden * classes;
     let shapes: [&[usize]; 2] = [&[cases, inputs], &[cases, classes]];
     let f = Function::<f64>::record_with_data(n, &shapes, |w, data| {
-        let first = w.slice(0..inputs * hidden).reshape(&[inputs, hidden]);
-        let second = w.slice(inputs * hidden..n).reshape(&[hidden, classes]);
+        let first = w.slice(0, 0..inputs * hidden).reshape(&[inputs, hidden]);
+        let second = w.slice(0, inputs * hidden..n).reshape(&[hidden, classes]);
         let logits = data[0].matmul(first).tanh().matmul(second).model_output();
-        (logits.log_sum_exp_axis(1) - (logits * data[1]).sum_axis(1)).sum() / cases as f64
+        (logits.logsumexp_axis(1) - (logits * data[1]).sum_axis(1)).sum() / cases as f64
     })
     .unwrap();
     let x = Array2::from_shape_vec((cases, inputs), normal(cases * inputs, 3).to_vec()).unwrap();
