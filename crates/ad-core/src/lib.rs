@@ -19,6 +19,7 @@
 )]
 
 mod check;
+mod engine;
 mod error;
 mod execute;
 mod function;

@@ -5,6 +5,7 @@ use std::iter::Sum;
 
 use num_traits::{Float, NumAssignOps};
 
+use crate::engine::Engine;
 use crate::kernels::{GemmScalar, Lane, Level, MapKernel, MapTable};
 
 /// A floating-point type that recorded functions, solvers and optimisers run in.
@@ -29,6 +30,7 @@ pub trait Real:
     + Sync
     + Lane
     + GemmScalar
+    + Engine
     + 'static
 {
     /// The type's name, `"f32"` or `"f64"`.

@@ -12,9 +12,9 @@ use std::sync::OnceLock;
 use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewMut1, IxDyn};
 
 use crate::error::Error;
-use crate::execute::{self, Pool};
+use crate::execute::Pool;
 use crate::graph::{Graph, NodeId};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::real::Real;
 use crate::record::{Recorder, Var, stack};
 use crate::transform::reroll;
@@ -75,14 +75,14 @@ pub(crate) struct Compiled<T> {
 impl<T: Real> Compiled<T> {
     pub(crate) fn new(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Self {
         Self {
-            plan: plan::compile(graph, outputs, n_inputs),
+            plan: T::compile(graph, outputs, n_inputs),
             pool: Pool::new(),
         }
     }
 
     pub(crate) fn run(&self, inputs: &[&[T]], outputs: &mut [&mut [T]]) {
         self.pool
-            .with(|memory| execute::run(&self.plan, memory, inputs, outputs));
+            .with(|memory| T::run(&self.plan, memory, inputs, outputs));
     }
 }
 

@@ -7,7 +7,6 @@ use ndarray::ArrayView1;
 use super::point::{Point, finite, slice_of};
 use super::{Compiled, Function, Inputs, Product, Program, Residuals};
 use crate::error::Error;
-use crate::execute;
 use crate::real::Real;
 
 /// One kernel call of a program, measured.
@@ -71,7 +70,7 @@ impl<T: Real> Compiled<T> {
             let mut outputs: Vec<&mut [T]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
             self.pool.with(|memory| {
                 let mut last = Instant::now();
-                execute::run_observed(&self.plan, memory, inputs, &mut outputs, |at| {
+                T::run_observed(&self.plan, memory, inputs, &mut outputs, &mut |at| {
                     let now = Instant::now();
                     times[at] = times[at].min(now - last);
                     last = Instant::now();
