@@ -15,6 +15,7 @@
 mod block_cg;
 mod boundary;
 mod cg;
+mod cg_state;
 mod checks;
 mod gltr;
 mod lsmr;
@@ -30,6 +31,7 @@ mod truncated;
 
 pub use block_cg::BlockCg;
 pub use cg::{Cg, CgOutcome, CgStats, CgStop};
+pub use cg_state::CgState;
 pub use gltr::{Gltr, GltrOutcome, GltrPlace, GltrSolution, GltrStop, GltrStorage, GltrWorkspace};
 pub use lsmr::{Lsmr, LsmrOutcome, LsmrStats, LsmrStop};
 pub use minres::{Minres, MinresCurvature, MinresOutcome, MinresStats, MinresStop};

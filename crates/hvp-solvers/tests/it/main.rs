@@ -6,15 +6,19 @@
     reason = "views are passed by value, and helpers of tests may panic"
 )]
 
+mod block_cg;
 mod cg;
 mod dense;
 mod faults;
 mod gltr;
 mod kit;
 mod lanczos;
+mod lsmr;
 mod minres;
+mod multi_shift;
 mod newton;
 mod operators;
+mod preconditioners;
 mod trace;
 mod truncated;
 mod validate;
