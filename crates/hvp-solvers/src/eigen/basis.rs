@@ -43,11 +43,6 @@ impl<T: Real> Basis<T> {
         &self.rows[i * self.n..(i + 1) * self.n]
     }
 
-    /// All vectors, one after the other.
-    pub(crate) fn rows(&self) -> &[T] {
-        &self.rows[..self.len * self.n]
-    }
-
     /// Forgets all but the first `len` vectors.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

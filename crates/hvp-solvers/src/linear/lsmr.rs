@@ -109,7 +109,9 @@ pub struct LsmrStats {
     pub normal_residual_norm: f64,
     /// `‖x‖`.
     pub solution_norm: f64,
-    /// The Frobenius norm of the bidiagonal matrix: an estimate of `‖A‖_F`, from below.
+    /// The largest `‖Av‖` over the unit vectors `v` of the bidiagonalisation: a lower bound of
+    /// `‖A‖`. (The Frobenius norm of the bidiagonal matrix, which the paper takes, outgrows
+    /// that of `A` as orthogonality is lost.)
     pub operator_norm: f64,
     /// An estimate of the condition of `Ā`, from below.
     pub condition: f64,

@@ -40,7 +40,7 @@ pub(super) struct Run<'a, T, A: ?Sized> {
 /// What the recurrence knows without looking at a vector.
 #[derive(Debug, Clone, Copy)]
 struct Figures<T> {
-    /// `‖r̄‖`, `‖Āᵀr̄‖`, `‖x‖`, `‖A‖_F`, the condition.
+    /// `‖r̄‖`, `‖Āᵀr̄‖`, `‖x‖`, `‖A‖`, the condition.
     residual: T,
     normal: T,
     solution: T,
@@ -238,7 +238,8 @@ impl<'a, T: Real, A: RectangularOperator<T> + ?Sized> Run<'a, T, A> {
         let mut factors = Factors::new(alpha, b_norm);
         while self.n_iters < self.limits.max_iters {
             let beta = self.next_left(alpha)?;
-            self.figures.operator = self.figures.operator.hypot(beta);
+            // ‖Av‖ for the last v: whatever orthogonality is lost, no more than ‖A‖.
+            self.figures.operator = self.figures.operator.max(alpha.hypot(beta));
             alpha = if beta > T::zero() {
                 self.next_right(beta)?
             } else {
@@ -256,7 +257,6 @@ impl<'a, T: Real, A: RectangularOperator<T> + ?Sized> Run<'a, T, A> {
             if let Some(stop) = self.judge(b_norm) {
                 return Ok(stop);
             }
-            self.figures.operator = self.figures.operator.hypot(alpha);
         }
         Ok(LsmrStop::MaxIterations)
     }

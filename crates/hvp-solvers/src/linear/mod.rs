@@ -13,6 +13,7 @@
 //! Conjugate gradients, MINRES and [`TruncatedCg`] take a [`Preconditioner`].
 
 mod block_cg;
+mod block_run;
 mod boundary;
 mod cg;
 mod cg_state;
@@ -38,7 +39,7 @@ pub use minres::{Minres, MinresCurvature, MinresOutcome, MinresStats, MinresStop
 pub use multi_shift::{MultiShiftCg, SeveralOutcome, SystemOutcome};
 pub use preconditioner::{
     DiagonalPreconditioner, Identity, LimitedMemory, Nystrom, NystromOutcome,
-    NystromPreconditioner, NystromStop, Preconditioner,
+    NystromPreconditioner, NystromStop, PairChoice, Preconditioner,
 };
 pub use truncated::{
     NegativeCurvature, TruncatedCg, TruncatedOutcome, TruncatedSolution, TruncatedStop,

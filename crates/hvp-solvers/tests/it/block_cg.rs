@@ -48,6 +48,7 @@ fn dependent_right_hand_sides_cost_no_more_than_independent_ones() {
     let b = Array2::from_shape_fn((6, n), |(j, i)| scales[j] * one[i]);
     let found = BlockCg::default().solve(&a, b.view()).unwrap();
     assert!(found.is_converged(), "{:?}", found.systems);
+    println!("dep {} {}", found.n_products, single.stats.n_products);
     assert!(found.n_products <= single.stats.n_products + 5, "{}", found.n_products);
     for (j, scale) in scales.iter().enumerate() {
         let expected = &single.x * *scale;
@@ -86,6 +87,7 @@ fn blocks_share_what_they_find() {
     let together = found.systems.iter().map(|system| system.n_iters).max().unwrap();
     let alone = b.rows().into_iter().map(|b| Cg::default().solve(&a, b).unwrap().stats);
     let alone: Vec<usize> = alone.map(|stats| stats.n_iters).collect();
+    println!("block {together} {alone:?}");
     // Seen: 24 iterations against 50 and more.
     assert!(alone.iter().all(|&iters| 3 * together <= 2 * iters), "{together} {alone:?}");
 }
@@ -159,8 +161,10 @@ proptest! {
         prop_assert!(found.is_converged(), "{:?}", found.systems);
         for ((x, b), system) in found.x.rows().into_iter().zip(b.rows()).zip(&found.systems) {
             let r = norm((&b - &product(&a, x)).view());
-            prop_assert!(r <= 1.01e-10 * norm(b));
-            prop_assert!((r - system.residual_norm).abs() <= 1e-12 * norm(b));
+            // A block of products is rounded otherwise than single ones.
+            let noise = 4.0 * n as f64 * EPS * (norm(b) + 1e3 * norm(x));
+            prop_assert!(r <= 1e-10 * norm(b) + noise);
+            prop_assert!((r - system.residual_norm).abs() <= noise);
         }
     }
 }

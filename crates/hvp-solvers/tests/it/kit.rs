@@ -256,6 +256,11 @@ impl<A> FaultyOperator<A> {
             calls: Cell::new(0),
         }
     }
+
+    /// Products so far.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.get()
+    }
 }
 
 impl<A: LinearOperator<f64>> LinearOperator<f64> for FaultyOperator<A> {

@@ -19,6 +19,7 @@ mod multi_shift;
 mod newton;
 mod operators;
 mod preconditioners;
+mod robust;
 mod trace;
 mod truncated;
 mod validate;

@@ -110,7 +110,7 @@ fn trivial_systems_and_broken_contracts() {
 proptest! {
     #[test]
     fn residuals_are_what_they_say(
-        exponents in prop::collection::vec(-4.0..4.0_f64, 1..30),
+        exponents in prop::collection::vec(-3.0..3.0_f64, 1..30),
         shifts in prop::collection::vec(-6.0..6.0_f64, 1..6),
         seed in 0..1000_u64,
     ) {
@@ -125,14 +125,11 @@ proptest! {
             let r = norm((&b - &(product(&a, x) + shift * &x)).view());
             let system = found.systems[j];
             let stop = system.stop;
-            // A condition of up to 1e8 with a tolerance of 1e-10 may stall.
-            prop_assert!(matches!(stop, CgStop::Converged | CgStop::Stagnated), "{stop:?}");
-            // Rounding of the check itself: eps‖A‖‖x‖ with ‖x‖ ≤ ‖b‖/λ_min.
-            let noise = 1e-13 * norm(b.view()) + 8.0 * n as f64 * EPS * 1e4 * norm(x);
+            prop_assert!(stop.is_converged(), "{stop:?}");
+            // Rounding of the check itself.
+            let noise = 4.0 * n as f64 * EPS * (norm(b.view()) + (1e3 + shift) * norm(x));
             prop_assert!((r - system.residual_norm).abs() <= noise, "{r:e} {system:?}");
-            if stop.is_converged() {
-                prop_assert!(r <= 1e-10 * norm(b.view()) + noise);
-            }
+            prop_assert!(r <= 1e-10 * norm(b.view()) + noise);
         }
     }
 }

@@ -3,7 +3,8 @@
 use hvp_solvers::LinearOperator;
 use hvp_solvers::dense::eigenvalues;
 use hvp_solvers::linear::{
-    Cg, DiagonalPreconditioner, Identity, LimitedMemory, Nystrom, NystromStop, Preconditioner,
+    Cg, DiagonalPreconditioner, Identity, LimitedMemory, Nystrom, NystromStop, PairChoice,
+    Preconditioner,
 };
 use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator, Shifted};
 use hvp_solvers::trace::DiagonalEstimator;
@@ -27,7 +28,9 @@ fn largest(a: ArrayView2<'_, f64>) -> f64 {
 }
 
 fn solves(a: &dyn LinearOperator<f64>, b: &Array1<f64>, m: &impl Preconditioner<f64>) -> usize {
-    let found = Cg::default().solve_with(a, b.view(), None, m).unwrap();
+    // Rounding delays the ill-conditioned ones well beyond n iterations.
+    let patient = Cg { max_iters: Some(100_000), ..Cg::default() };
+    let found = patient.solve_with(a, b.view(), None, m).unwrap();
     assert!(found.stop.is_converged(), "{:?} {:?}", found.stop, found.stats);
     found.stats.n_products
 }
@@ -38,7 +41,7 @@ fn pairs_of_a_whole_solve_are_the_inverse() {
     let n = 9;
     let dense = with_spectrum(&Array1::linspace(1.0, 9.0, n), 1);
     let a = DenseOperator::new(dense.clone()).unwrap();
-    let mut pairs = LimitedMemory::new(n, n).unwrap();
+    let mut pairs = LimitedMemory::new(n, n, PairChoice::First).unwrap();
     let config = Cg { relative_tolerance: 1e-14, ..Cg::default() };
     let b = normal(n, 2);
     config.solve_collecting(&a, b.view(), None, &Identity, &mut pairs).unwrap();
@@ -53,8 +56,9 @@ fn pairs_make_a_positive_definite_matrix_with_the_last_secant() {
     let n = 30;
     let dense = with_spectrum(&Array1::logspace(10.0, -3.0, 3.0, n), 3);
     let a = DenseOperator::new(dense.clone()).unwrap();
-    for capacity in [1, 2, 5] {
-        let mut pairs = LimitedMemory::new(n, capacity).unwrap();
+    let choices = [PairChoice::First, PairChoice::Spread];
+    for (capacity, choice) in [1, 2, 5].into_iter().flat_map(|c| choices.map(|choice| (c, choice))) {
+        let mut pairs = LimitedMemory::new(n, capacity, choice).unwrap();
         let mut last = None;
         for k in 0..20 {
             let s = normal(n, 40 + k);
@@ -74,7 +78,7 @@ fn pairs_make_a_positive_definite_matrix_with_the_last_secant() {
         assert!(off <= 1e-12 * largest(inverse.view()) * norm(y.view()), "{off:e}");
     }
     // Nothing of no or negative curvature is taken.
-    let mut pairs = LimitedMemory::new(2, 3).unwrap();
+    let mut pairs = LimitedMemory::new(2, 3, PairChoice::First).unwrap();
     for (s, y) in [
         (array![1.0, 0.0], array![0.0, 1.0]),
         (array![1.0, 0.0], array![-1.0, 0.0]),
@@ -87,42 +91,55 @@ fn pairs_make_a_positive_definite_matrix_with_the_last_secant() {
     assert!(pairs.is_empty());
     assert_eq!(matrix(&pairs, 2), Array2::<f64>::eye(2));
     assert!(pairs.offer(array![1.0].view(), array![1.0, 1.0].view()).is_err());
-    assert!(LimitedMemory::<f64>::new(2, 0).is_err());
+    assert!(LimitedMemory::<f64>::new(2, 0, PairChoice::First).is_err());
     // Other scales, and starting anew.
     assert!(pairs.offer(array![1e-150, 0.0].view(), array![1.0, 0.0].view()).unwrap());
     assert!((matrix(&pairs, 2)[[0, 0]] / 1e-150 - 1.0).abs() < 8.0 * EPS);
     pairs.clear();
     assert_eq!((pairs.len(), matrix(&pairs, 2)), (0, Array2::eye(2)));
-    let mut other = LimitedMemory::new(5, 2).unwrap();
+    let mut other = LimitedMemory::new(5, 2, PairChoice::First).unwrap();
     let wrong = Cg::default().solve_collecting(&a, normal(n, 1).view(), None, &Identity, &mut other);
     assert!(wrong.is_err());
 }
 
-#[test]
-fn pairs_speed_up_the_next_solve_and_one_with_a_changed_operator() {
-    // Six large eigenvalues over a cluster, as in a trained network.
+/// Six eigenvalues apart from a cluster, a first solve, and counts of products with a second
+/// right-hand side: plain and helped, for the same operator and one a little different.
+fn counts(apart: impl Fn(usize) -> f64, capacity: usize, choice: PairChoice) -> [usize; 4] {
     let n = 150;
     let spectrum = Array1::from_shape_fn(n, |i| {
-        if i < 6 { 3.0_f64.powi(i as i32 + 5) } else { 1.0 + 0.5 * i as f64 / n as f64 }
+        if i < 6 { apart(i) } else { 1.0 + 0.5 * i as f64 / n as f64 }
     });
     let dense = with_spectrum(&spectrum, 5);
     let a = DenseOperator::new(dense.clone()).unwrap();
-    let mut pairs = LimitedMemory::new(n, 20).unwrap();
+    let mut pairs = LimitedMemory::new(n, capacity, choice).unwrap();
     let b = normal(n, 6);
     let first = Cg::default()
         .solve_collecting(&a, b.view(), None, &Identity, &mut pairs)
         .unwrap();
-    assert!(first.stop.is_converged());
-    let next = normal(n, 7);
-    let plain = solves(&a, &next, &Identity);
-    let helped = solves(&a, &next, &pairs);
-    // Seen: 12 against 24.
-    assert!(3 * helped <= 2 * plain, "{helped} against {plain}");
-    let drift = with_spectrum(&Array1::linspace(-0.02, 0.02, n), 8);
+    assert_eq!(first, Cg::default().solve(&a, b.view()).unwrap());
+    let drift = with_spectrum(&Array1::linspace(-2e-5, 2e-5, n), 8);
     let changed = DenseOperator::new(dense + drift).unwrap();
-    let plain = solves(&changed, &next, &Identity);
-    let helped = solves(&changed, &next, &pairs);
-    assert!(4 * helped <= 3 * plain, "{helped} against {plain}");
+    let next = normal(n, 7);
+    [
+        solves(&a, &next, &Identity),
+        solves(&a, &next, &pairs),
+        solves(&changed, &next, &Identity),
+        solves(&changed, &next, &pairs),
+    ]
+}
+
+#[test]
+fn pairs_speed_up_the_next_solve_and_one_with_a_changed_operator() {
+    let large = |i: usize| 3.0_f64.powi(i as i32 + 5);
+    let small = |i: usize| 1e-3 * (i + 1) as f64;
+    for (name, found) in [
+        ("large", counts(large, 10, PairChoice::First)),
+        ("small", counts(small, 16, PairChoice::Spread)),
+    ] {
+        println!("{name} {found:?}");
+        assert!(3 * found[1] <= 2 * found[0], "{name}: {found:?}");
+        assert!(3 * found[3] <= 2 * found[2], "{name}: {found:?}");
+    }
 }
 
 #[test]
@@ -144,6 +161,7 @@ fn estimated_diagonals_undo_bad_scales() {
     let estimated = DiagonalEstimator { n_products: 40, seed: 1 }.estimate(&a).unwrap();
     let m = DiagonalPreconditioner::from_estimate(estimated.diagonal.view(), 1e-8).unwrap();
     let paid = solves(&a, &b, &m) + a.count() as usize;
+    println!("plain {plain} best {best} martens {martens} paid {paid}");
     // Seen: 1140 plain, 15 with the diagonal, 187 with its ¾ power.
     assert!(20 * best <= plain, "{best} against {plain}");
     assert!(3 * martens <= plain, "{martens} against {plain}");
@@ -177,11 +195,17 @@ fn nystrom_is_the_formula() {
     let built = Nystrom { rank, seed: 3 }.build(&op, damping).unwrap();
     assert_eq!((built.stop, built.n_products as u64), (NystromStop::Built, op.count()));
     let mut m = built.preconditioner;
-    // Nyström's approximation lies below A: eigenvalue by eigenvalue, and close at the top.
+    // Nyström's approximation lies below A, eigenvalue by eigenvalue.
     for (found, exact) in m.eigenvalues().iter().zip(&spectrum) {
         assert!(*found <= exact + n as f64 * EPS, "{found} {exact}");
     }
-    assert!((m.eigenvalues()[0] - 1.0).abs() < 1e-3);
+    // Its distance in trace is at most min_k (1 + k/(ℓ − k − 1)) Σ_{j > k} λⱼ in the mean (Tropp,
+    // Yurtsever, Udell & Cevher 2017); one draw is within twice that.
+    let tail = |k: usize| spectrum.iter().skip(k).sum::<f64>();
+    let bound = |k: usize| (1.0 + k as f64 / (rank - k - 1) as f64) * tail(k);
+    let mean = (0..rank - 1).map(bound).fold(f64::INFINITY, f64::min);
+    let lost = spectrum.sum() - m.eigenvalues().sum();
+    assert!(lost > 0.0 && lost <= 2.0 * mean, "{lost:e} of {mean:e}");
     // The inverse of P = (Â + μI)/(λ̂_ℓ + μ) on the sketch and I off it has the eigenvalues
     // (λ̂_ℓ + μ)/(λ̂ + μ) and 1.
     for damping in [damping, 10.0] {
@@ -210,6 +234,7 @@ fn nystrom_takes_out_what_decays() {
     let plain = solves(&damped, &b, &Identity);
     let built = Nystrom { rank: 80, seed: 1 }.build(&a, damping).unwrap();
     let helped = solves(&damped, &b, &built.preconditioner) + built.n_products;
+    println!("nys {helped} {plain}");
     // Seen: 92 with the 80 of the sketch, against 480.
     assert!(2 * helped <= plain, "{helped} against {plain}");
     // The sketch serves any other damping.

@@ -2,11 +2,27 @@
 
 use ad_core::Real;
 use ndarray::{ArrayView1, ArrayViewMut1};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::Preconditioner;
 use crate::error::{SolverError, check_len, check_setting};
 use crate::vector::{axpy, dot, norm2, scale};
+
+/// Which pairs of a solve are kept.
+///
+/// Eigenvalues found by a 150-dimensional solve of 33 iterations, with six of them far above a
+/// cluster: 14 iterations with the first 8 pairs, 50 with 8 spread ones. With six far below it:
+/// 25 against 27, and 17 against 15 with 16 pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PairChoice {
+    /// The first: they span a whole Krylov space, which holds the eigenvectors of the largest
+    /// eigenvalues first. For spectra with few large eigenvalues, as in trained networks.
+    #[default]
+    First,
+    /// Evenly spread over the solve, by the paper: where a few small eigenvalues cost the most.
+    Spread,
+}
 
 /// Pairs whose coefficients need no heap.
 const INLINE: usize = 32;
@@ -16,8 +32,8 @@ const INLINE: usize = 32;
 /// `A`, elsewhere `γI`.
 ///
 /// Conjugate gradients see such pairs, their directions, for free
-/// ([`Cg::solve_collecting`](crate::linear::Cg::solve_collecting)). Of those offered, `m` are
-/// kept that are evenly spread over the solve. `M⁻¹` is symmetric positive definite whatever the
+/// ([`Cg::solve_collecting`](crate::linear::Cg::solve_collecting)). Of those offered `m` are kept,
+/// by [`PairChoice`]. `M⁻¹` is symmetric positive definite whatever the
 /// pairs are, because only those with `sᵀy > 0` are taken.
 ///
 /// Collect into one while another preconditions: it must not change during a solve.
@@ -25,11 +41,11 @@ const INLINE: usize = 32;
 /// - **Cost**: `4mn` multiplications; `2mn` numbers.
 ///
 /// ```
-/// use hvp_solvers::linear::{Cg, Identity, LimitedMemory};
+/// use hvp_solvers::linear::{Cg, Identity, LimitedMemory, PairChoice};
 /// use hvp_solvers::operator::DiagonalOperator;
 /// use ndarray::{array, Array1};
 /// let a = DiagonalOperator::new(array![1.0, 1.0, 1.0, 1.0, 1e4]);
-/// let mut pairs = LimitedMemory::new(5, 4)?;
+/// let mut pairs = LimitedMemory::new(5, 4, PairChoice::First)?;
 /// let b = array![1.0, 2.0, 3.0, 4.0, 5.0];
 /// let first = Cg::default().solve_collecting(&a, b.view(), None, &Identity, &mut pairs)?;
 /// let again = Cg::default().solve_with(&a, Array1::ones(5).view(), None, &pairs)?;
@@ -40,6 +56,7 @@ const INLINE: usize = 32;
 pub struct LimitedMemory<T> {
     n: usize,
     capacity: usize,
+    choice: PairChoice,
     /// Pairs, one a row, each scaled to `‖s‖ = 1`.
     s: Vec<T>,
     y: Vec<T>,
@@ -56,11 +73,12 @@ impl<T: Real> LimitedMemory<T> {
     ///
     /// # Errors
     /// [`SolverError::InvalidSetting`] for a capacity of zero.
-    pub fn new(n: usize, capacity: usize) -> Result<Self, SolverError> {
+    pub fn new(n: usize, capacity: usize, choice: PairChoice) -> Result<Self, SolverError> {
         check_setting("capacity", capacity as f64, capacity > 0, "at least one")?;
         Ok(Self {
             n,
             capacity,
+            choice,
             s: Vec::with_capacity(n * capacity),
             y: Vec::with_capacity(n * capacity),
             sy: Vec::with_capacity(capacity),
@@ -91,7 +109,7 @@ impl<T: Real> LimitedMemory<T> {
     }
 
     /// Offers a pair; returns whether it was taken. It is not if it has no positive curvature,
-    /// `sᵀy ≤ 100 eps ‖s‖‖y‖`, is not finite, or is passed over to spread the pairs.
+    /// `sᵀy ≤ 100 eps ‖s‖‖y‖`, is not finite, or is not the one to keep.
     ///
     /// # Errors
     /// [`SolverError::DimensionMismatch`].
@@ -119,6 +137,9 @@ impl<T: Real> LimitedMemory<T> {
             return false;
         }
         if self.len() == self.capacity {
+            if self.choice == PairChoice::First {
+                return false;
+            }
             self.thin_out();
             if turn % self.stride != 0 {
                 return false;

@@ -14,7 +14,7 @@ use ad_core::Real;
 use ndarray::{ArrayView1, ArrayViewMut1};
 
 pub use diagonal::DiagonalPreconditioner;
-pub use limited_memory::LimitedMemory;
+pub use limited_memory::{LimitedMemory, PairChoice};
 pub use nystrom::{Nystrom, NystromOutcome, NystromPreconditioner, NystromStop};
 
 /// A symmetric positive definite matrix `M`, known by products with its inverse.
