@@ -10,10 +10,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hvp_solvers::linear::{
-    Cg, Gltr, Identity, Minres, MinresCurvature, TruncatedCg, TruncatedWorkspace,
+    BlockCg, Cg, Gltr, Identity, LimitedMemory, Lsmr, Minres, MinresCurvature, MultiShiftCg,
+    PairChoice, TruncatedCg, TruncatedWorkspace,
 };
-use hvp_solvers::operator::DiagonalOperator;
-use ndarray::Array1;
+use hvp_solvers::operator::{DenseRectangular, DiagonalOperator, Restricted, Sum};
+use ndarray::{Array1, Array2};
 
 struct Counting;
 
@@ -64,6 +65,64 @@ fn loops_of_linear_solvers_do_not_allocate() {
         allocations(|| drop(config.solve(&a, b.view()).unwrap()))
     };
     assert_eq!(minres(2), minres(100));
+
+    // Blocks and shifts need tolerances that are not reached at different times.
+    let blocks = Array2::from_shape_fn((3, 300), |(j, i)| 1.0 + ((i * (j + 2)) % 7) as f64);
+    let block = |max_iters| {
+        let config = BlockCg {
+            max_iters: Some(max_iters),
+            ..BlockCg::default()
+        };
+        allocations(|| drop(config.solve(&a, blocks.view()).unwrap()))
+    };
+    assert_eq!(block(2), block(40));
+
+    let shifted = |max_iters| {
+        let config = MultiShiftCg {
+            max_iters: Some(max_iters),
+            ..MultiShiftCg::default()
+        };
+        allocations(|| drop(config.solve(&a, b.view(), &[0.0, 0.1]).unwrap()))
+    };
+    assert_eq!(shifted(2), shifted(40));
+
+    let rectangular = DenseRectangular::new(Array2::from_diag(&Array1::linspace(1.0, 1e4, 300)));
+    let lsmr = |max_iters| {
+        let config = Lsmr {
+            max_iters: Some(max_iters),
+            ..Lsmr::default()
+        };
+        allocations(|| drop(config.solve(&rectangular, b.view()).unwrap()))
+    };
+    assert_eq!(lsmr(2), lsmr(100));
+
+    // Operators take their scratch back; preconditioners need none.
+    let part = Restricted::new(Sum::new([(1.0, &a), (2.0, &a)]).unwrap(), &[0..100, 200..300]);
+    let part = part.unwrap();
+    let mut pairs = LimitedMemory::new(200, 8, PairChoice::Spread).unwrap();
+    let b_part = Array1::ones(200);
+    let mut collect = |max_iters| {
+        let config = Cg {
+            max_iters: Some(max_iters),
+            ..Cg::default()
+        };
+        pairs.clear();
+        allocations(|| {
+            let found = config.solve_collecting(&part, b_part.view(), None, &Identity, &mut pairs);
+            drop(found.unwrap());
+        })
+    };
+    collect(2);
+    assert_eq!(collect(2), collect(100));
+    let helped = |max_iters| {
+        let config = Cg {
+            max_iters: Some(max_iters),
+            ..Cg::default()
+        };
+        let x0 = None;
+        allocations(|| drop(config.solve_with(&part, b_part.view(), x0, &pairs).unwrap()))
+    };
+    assert_eq!(helped(2), helped(60));
 
     let mut krylov = Gltr::default().workspace(300).unwrap();
     let mut solve = || {

@@ -2,7 +2,9 @@
 
 use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
+use serde::{Deserialize, Serialize};
 
+use super::bits;
 use super::cg::{Cg, CgOutcome, CgStats, CgStop};
 use super::checks::check_preconditioner;
 use super::preconditioner::{LimitedMemory, Preconditioner, precondition};
@@ -14,7 +16,7 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, sca
 /// and the preconditioner.
 ///
 /// Carried on in parts of any size, it makes the same products and yields the same bits as
-/// in one go.
+/// in one go; also if it is serialised in between, as `4n` numbers and a few.
 ///
 /// ```
 /// use hvp_solvers::linear::{Cg, Identity};
@@ -29,21 +31,31 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, sca
 /// assert_eq!(state.into_outcome(), Cg::default().solve(&a, b.view())?);
 /// # Ok::<(), hvp_solvers::SolverError>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "T: Real")]
 pub struct CgState<T> {
     /// Power of two near `‖b‖`: all vectors and norms are in units of it.
+    #[serde(with = "bits::scalar")]
     unit: T,
+    #[serde(with = "bits::scalar")]
     tol: T,
     max_iters: usize,
+    #[serde(with = "bits::list")]
     b: Vec<T>,
+    #[serde(with = "bits::list")]
     x: Vec<T>,
     /// `Ax − b`, the gradient of the quadratic.
+    #[serde(with = "bits::list")]
     r: Vec<T>,
+    #[serde(with = "bits::list")]
     d: Vec<T>,
-    /// `rᵀM⁻¹r` of the last iteration; `None` where the recurrence begins.
-    rz: Option<T>,
+    /// `rᵀM⁻¹r` of the last iteration; zero where the recurrence begins.
+    #[serde(with = "bits::scalar")]
+    rz: T,
+    #[serde(with = "bits::scalar")]
     residual: T,
     /// The true residual at the last restart.
+    #[serde(with = "bits::scalar")]
     before: T,
     /// Whether the true residual is due.
     verify: bool,
@@ -51,7 +63,9 @@ pub struct CgState<T> {
     n_products: usize,
     stop: Option<CgStop>,
     /// `Ad` and `M⁻¹r`, of no meaning between iterations.
+    #[serde(skip)]
     q: Vec<T>,
+    #[serde(skip)]
     y: Vec<T>,
 }
 
@@ -73,7 +87,7 @@ impl<T: Real> CgState<T> {
             b,
             x: x0.map_or_else(|| vec![T::zero(); n], scaled),
             d: vec![T::zero(); n],
-            rz: None,
+            rz: T::zero(),
             residual,
             before: T::infinity(),
             verify: x0.is_some(),
@@ -94,7 +108,8 @@ impl<T: Real> CgState<T> {
     ///
     /// # Errors
     /// [`SolverError::DimensionMismatch`] for an operator or a preconditioner of another
-    /// dimension. They have to be the same in every part.
+    /// dimension, or a state whose vectors were tampered with. Operator and preconditioner have
+    /// to be the same in every part.
     pub fn advance<A, P>(
         &mut self,
         a: &A,
@@ -105,8 +120,12 @@ impl<T: Real> CgState<T> {
         A: LinearOperator<T> + ?Sized,
         P: Preconditioner<T> + ?Sized,
     {
-        check_len("operator", a.dim(), self.b.len())?;
-        check_preconditioner(m.dim(), self.b.len())?;
+        let n = self.b.len();
+        check_len("operator", a.dim(), n)?;
+        for part in [&self.x, &self.r, &self.d] {
+            check_len("state", part.len(), n)?;
+        }
+        check_preconditioner(m.dim(), n)?;
         self.drive(a, m, None, self.n_iters.saturating_add(n_iters));
         Ok(self.stop)
     }
@@ -179,7 +198,7 @@ impl<T: Real> CgState<T> {
             self.stop = Some(CgStop::Stagnated);
         }
         self.before = self.residual;
-        self.rz = None;
+        self.rz = T::zero();
         self.verify = false;
     }
 
@@ -213,8 +232,12 @@ impl<T: Real> CgState<T> {
         let what = Quantity::Product;
         let rz = self.precondition_residual(m)?;
         let y = if m.is_identity() { &self.r } else { &self.y };
-        let beta = self.rz.map_or(T::zero(), |previous| rz / previous);
-        self.rz = Some(rz);
+        let beta = if self.rz > T::zero() {
+            rz / self.rz
+        } else {
+            T::zero()
+        };
+        self.rz = rz;
         scale_sub(beta, y, &mut self.d);
         apply(a, &self.d, &mut self.q);
         self.n_products += 1;

@@ -254,7 +254,9 @@ where
             let kept = self.residual <= T::of(2.0) * promised;
             match ended {
                 None => {}
-                Some(MinresStop::LeastSquares) if kept => return self.lift(),
+                Some(MinresStop::LeastSquares) if kept && self.is_least_squares()? => {
+                    return self.lift();
+                }
                 Some(MinresStop::LeastSquares) => {}
                 Some(stop) => return Ok(stop),
             }
@@ -272,31 +274,49 @@ where
         Ok(())
     }
 
-    /// Takes out of `x` what the null vector `M⁻¹r` contributes; verifies `A M⁻¹ r ≈ 0`.
-    fn lift(&mut self) -> Result<MinresStop, MinresStop> {
-        let square = self.residual * self.residual;
-        if square <= T::zero() {
-            return Ok(MinresStop::LeastSquares);
-        }
+    /// Computes `A M⁻¹ r` and its norm; whether that is what the recurrence promised, within
+    /// a factor of two.
+    fn is_least_squares(&mut self) -> Result<bool, MinresStop> {
         let y = if self.m.is_identity() {
             &self.r2
         } else {
             &self.y
         };
-        let share = dot(&self.r2, &self.x) / square;
-        axpy(-share, y, &mut self.x);
         apply(self.a, y, &mut self.q);
         self.n_products += 1;
+        self.normal = dual_norm(self.m, &self.q, &mut self.v)?;
+        Ok(self.normal <= self.promised())
+    }
+
+    /// Twice what `‖A r‖` has to be.
+    fn promised(&self) -> T {
+        T::of(2.0) * self.limits.least_squares * self.norm * self.residual
+    }
+
+    /// Takes out of `x` what the null vector `M⁻¹r` contributes, unless it is too rough a null
+    /// vector for that; `q` holds `A M⁻¹ r`.
+    fn lift(&mut self) -> Result<MinresStop, MinresStop> {
+        let square = self.residual * self.residual;
+        if square <= T::zero() {
+            return Ok(MinresStop::LeastSquares);
+        }
+        let share = dot(&self.r2, &self.x) / square;
+        let y = if self.m.is_identity() {
+            &self.r2
+        } else {
+            &self.y
+        };
         self.start.copy_from_slice(y);
+        axpy(-share, &self.start, &mut self.x);
         // The new residual is r + share·A M⁻¹r.
         axpy(share, &self.q, &mut self.r2);
-        self.normal = dual_norm(self.m, &self.q, &mut self.y)?;
-        let lifted = dual_norm(self.m, &self.r2, &mut self.y)?;
-        if lifted <= self.residual * (T::one() + T::epsilon().sqrt()) {
-            self.residual = lifted;
-        } else {
+        let (before, normal) = (self.residual, self.normal);
+        self.residual = dual_norm(self.m, &self.r2, &mut self.y)?;
+        let no_longer = self.residual <= before * (T::one() + T::epsilon().sqrt());
+        if !(no_longer && self.is_least_squares()?) {
             // Not a null vector after all: the system is ill-conditioned, not singular.
             axpy(share, &self.start, &mut self.x);
+            (self.residual, self.normal) = (before, normal);
         }
         Ok(MinresStop::LeastSquares)
     }

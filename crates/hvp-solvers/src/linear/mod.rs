@@ -12,6 +12,7 @@
 //!
 //! Conjugate gradients, MINRES and [`TruncatedCg`] take a [`Preconditioner`].
 
+mod bits;
 mod block_cg;
 mod block_run;
 mod boundary;

@@ -246,6 +246,10 @@ impl System {
         self.spectrum.iter().all(|&l| l >= 0.0)
     }
 
+    fn is_singular(&self) -> bool {
+        self.spectrum.iter().any(|&l| l == 0.0)
+    }
+
     /// The solution of least length, in least squares.
     fn solution(&self) -> Array1<f64> {
         let inverse = |l: f64| if l == 0.0 { 0.0 } else { l.recip() };
@@ -256,8 +260,8 @@ impl System {
     /// A hundred times what the longest solution can be, within the type's range.
     fn radius(&self) -> f64 {
         let (top, low) = self.extremes();
-        let reach = 100.0 * norm(self.b.view()) / low.min(top);
-        if reach > 0.0 { reach.min(1e306) } else { 1.0 }
+        let reach = 100.0 * norm(self.b.view()) / low;
+        if top > 0.0 && reach > 0.0 { reach.min(1e306) } else { 1.0 }
     }
 
     /// Runs a solver and holds what it says against the truth; what is wrong with it.
@@ -288,6 +292,10 @@ impl System {
                 }
                 // The error is A⁺ times the residual, and what rounding leaves in the null
                 // space, which no product sees.
+                // A minimiser in a ball need not be the shortest one.
+                if solver.name == "Gltr" && self.is_singular() {
+                    return None;
+                }
                 let off = norm((&found.x - &self.solution()).view());
                 let bound = 1.1 * (tol + 10.0 * noise) / low;
                 (off > bound).then(|| format!("off by {off:e} > {bound:e}"))
