@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`operator`] | what is `A x`? Matrices, closures, sums, parts, damping; is it what it says? |
 //! | [`objective`] | what are `f`, `∇f`, `Hv`, `Gv` at this point? |
-//! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
+//! | [`linear`] | which `x` solves `A x = b`, in least squares too, or minimises a quadratic in a ball? |
 //! | [`newton`] | where is a minimum of `f`? |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
 //! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |

@@ -97,7 +97,10 @@ fn loops_of_linear_solvers_do_not_allocate() {
     assert_eq!(lsmr(2), lsmr(100));
 
     // Operators take their scratch back; preconditioners need none.
-    let part = Restricted::new(Sum::new([(1.0, &a), (2.0, &a)]).unwrap(), &[0..100, 200..300]);
+    let part = Restricted::new(
+        Sum::new([(1.0, &a), (2.0, &a)]).unwrap(),
+        &[0..100, 200..300],
+    );
     let part = part.unwrap();
     let mut pairs = LimitedMemory::new(200, 8, PairChoice::Spread).unwrap();
     let b_part = Array1::ones(200);

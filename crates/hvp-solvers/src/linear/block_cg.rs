@@ -63,11 +63,7 @@ impl BlockCg {
     ///
     /// # Errors
     /// As [`solve_with`](Self::solve_with).
-    pub fn solve<T, A>(
-        &self,
-        a: &A,
-        b: ArrayView2<'_, T>,
-    ) -> Result<SeveralOutcome<T>, SolverError>
+    pub fn solve<T, A>(&self, a: &A, b: ArrayView2<'_, T>) -> Result<SeveralOutcome<T>, SolverError>
     where
         T: Real,
         A: LinearOperator<T> + ?Sized,

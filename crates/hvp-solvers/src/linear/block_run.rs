@@ -116,7 +116,11 @@ where
         if warm {
             self.true_residuals();
         } else {
-            for (system, r) in self.systems.iter().zip(self.q.chunks_exact_mut(self.n.max(1))) {
+            for (system, r) in self
+                .systems
+                .iter()
+                .zip(self.q.chunks_exact_mut(self.n.max(1)))
+            {
                 r.copy_from_slice(&system.b);
             }
         }
@@ -231,7 +235,11 @@ where
                 continue;
             }
             let (d, at) = (&self.q[rank * n..(rank + 1) * n], rank * n);
-            let norm = if plain { remains } else { self.dual_norm(d, at)? };
+            let norm = if plain {
+                remains
+            } else {
+                self.dual_norm(d, at)?
+            };
             if !norm.recip().is_finite() {
                 continue;
             }
@@ -317,7 +325,11 @@ where
     /// The next directions, `S ← M⁻¹Q + Sζᵀ`, conjugate to the last ones.
     fn turn(&mut self, first: bool) {
         let (n, k) = (self.n, self.k);
-        let source = if self.m.is_identity() { &self.q } else { &self.z };
+        let source = if self.m.is_identity() {
+            &self.q
+        } else {
+            &self.z
+        };
         for i in 0..self.rank {
             let row = &mut self.t[i * n..(i + 1) * n];
             row.copy_from_slice(&source[i * n..(i + 1) * n]);
@@ -390,7 +402,12 @@ where
         }
         for block in [&mut self.q, &mut self.s] {
             self.t.fill(T::zero());
-            for (u, row) in self.zeta.chunks_exact(k).take(found).zip(self.t.chunks_exact_mut(n)) {
+            for (u, row) in self
+                .zeta
+                .chunks_exact(k)
+                .take(found)
+                .zip(self.t.chunks_exact_mut(n))
+            {
                 for (&u, old) in u[..self.rank].iter().zip(block.chunks_exact(n)) {
                     axpy(u, old, row);
                 }
@@ -398,7 +415,12 @@ where
             std::mem::swap(block, &mut self.t);
         }
         self.g.fill(T::zero());
-        for (u, row) in self.zeta.chunks_exact(k).take(found).zip(self.g.chunks_exact_mut(k)) {
+        for (u, row) in self
+            .zeta
+            .chunks_exact(k)
+            .take(found)
+            .zip(self.g.chunks_exact_mut(k))
+        {
             for (&u, old) in u[..self.rank].iter().zip(self.c.chunks_exact(k)) {
                 axpy(u, &old[..kept], &mut row[..kept]);
             }

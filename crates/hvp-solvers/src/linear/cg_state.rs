@@ -172,7 +172,8 @@ impl<T: Real> CgState<T> {
     {
         let n = self.b.len();
         self.q.resize(n, T::zero());
-        self.y.resize(if m.is_identity() { 0 } else { n }, T::zero());
+        self.y
+            .resize(if m.is_identity() { 0 } else { n }, T::zero());
         while self.stop.is_none() {
             if self.verify || self.residual <= self.tol {
                 self.stop = self.true_residual(a).err();

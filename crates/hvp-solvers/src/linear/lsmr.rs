@@ -135,11 +135,7 @@ impl Lsmr {
     /// # Errors
     /// [`SolverError`] for a right-hand side of another length or not finite, or settings that
     /// are negative, NaN, or, for the damping, infinite.
-    pub fn solve<T, A>(
-        &self,
-        a: &A,
-        b: ArrayView1<'_, T>,
-    ) -> Result<LsmrOutcome<T>, SolverError>
+    pub fn solve<T, A>(&self, a: &A, b: ArrayView1<'_, T>) -> Result<LsmrOutcome<T>, SolverError>
     where
         T: Real,
         A: RectangularOperator<T> + ?Sized,

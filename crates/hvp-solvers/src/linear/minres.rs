@@ -26,8 +26,8 @@ use crate::operator::LinearOperator;
 ///
 /// A singular system ends as [`MinresStop::LeastSquares`] where it has no solution. From
 /// a zero start the minimiser of `‖b − Ax‖` is then lifted to the one of least length,
-/// `x − (rᵀx/‖r‖²) r` (Liu, Milzarek & Roosta 2022): the pseudo-inverse solution; unless that
-/// turns out to spoil the residual.
+/// `x − (rᵀx/‖r‖²) r` (Liu, Milzarek & Roosta 2022): the pseudo-inverse solution. Where that
+/// spoils `‖Ar‖`, a restart mends it; where it spoils the residual, it is undone.
 ///
 /// The residual that the recurrence carries is verified by a product before any ending but
 /// a failure, `‖Ar‖` by another before a least-squares one, and the iteration restarts from a

@@ -190,8 +190,7 @@ impl MultiShiftCg {
         let norm = norm2(&run.b);
         let relative = T::of(self.relative_tolerance) * norm;
         let tol = relative.max(T::of(self.absolute_tolerance) / unit);
-        let mut systems: Vec<System<T>> =
-            shifts.iter().map(|&s| System::new(s, n, norm)).collect();
+        let mut systems: Vec<System<T>> = shifts.iter().map(|&s| System::new(s, n, norm)).collect();
         let max_iters = self.max_iters.unwrap_or(10 * n + 10);
         if norm > tol {
             run.iterate(&mut systems, norm, tol, max_iters);

@@ -40,9 +40,7 @@ pub use rectangular::{DenseRectangular, EmpiricalFisher, RectangularOperator};
 pub use restricted::Restricted;
 pub use sparse::SparseOperator;
 pub use sum::Sum;
-pub use validate::{
-    Check, DefinitenessProbe, OperatorReport, ValidateSettings, Verdict, validate,
-};
+pub use validate::{Check, DefinitenessProbe, OperatorReport, ValidateSettings, Verdict, validate};
 
 /// A real symmetric `n×n` matrix `A` that is known by its products `y = A x`.
 ///

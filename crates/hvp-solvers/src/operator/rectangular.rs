@@ -174,8 +174,7 @@ impl<T: Real, J: RectangularOperator<T>> LinearOperator<T> for EmpiricalFisher<T
     fn apply_into(&self, x: ArrayView1<'_, T>, mut y: ArrayViewMut1<'_, T>) {
         self.scratch.with(1, self.gradients.nrows(), |mut u| {
             self.gradients.apply_into(x, u.row_mut(0));
-            self.gradients
-                .apply_transposed_into(u.row(0), y.view_mut());
+            self.gradients.apply_transposed_into(u.row(0), y.view_mut());
         });
         let weight = self.weight();
         y.map_inplace(|y| *y *= weight);

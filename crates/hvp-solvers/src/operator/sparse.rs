@@ -131,11 +131,7 @@ impl<T: Real> SparseOperator<T> {
     }
 
     /// Looks for values that are not finite, and for each entry's mirror image.
-    fn checked(
-        starts: Vec<usize>,
-        columns: Vec<u32>,
-        values: Vec<T>,
-    ) -> Result<Self, SolverError> {
+    fn checked(starts: Vec<usize>, columns: Vec<u32>, values: Vec<T>) -> Result<Self, SolverError> {
         if let Some(index) = values.iter().position(|v| !v.is_finite()) {
             let what = "values";
             return Err(SolverError::NonFiniteInput { what, index });

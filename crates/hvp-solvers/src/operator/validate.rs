@@ -242,7 +242,11 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Probe<'a, T, A> {
             .map(|i| {
                 let again = self.product(&self.x.row(i).to_vec());
                 let pairs = self.ax.row(i).to_vec();
-                pairs.iter().zip(&again).filter(|&pair| differ(pair)).count()
+                pairs
+                    .iter()
+                    .zip(&again)
+                    .filter(|&pair| differ(pair))
+                    .count()
             })
             .sum()
     }
@@ -254,7 +258,10 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Probe<'a, T, A> {
             let ((u, v), (au, av)) = (rows(&self.x), rows(&self.ax));
             // The last combination, A·0 = 0, needs no second look.
             let count = if pair == 0 { 3 } else { 2 };
-            for (a, b) in COMBINATIONS[..count].iter().map(|&(a, b)| (T::of(a), T::of(b))) {
+            for (a, b) in COMBINATIONS[..count]
+                .iter()
+                .map(|&(a, b)| (T::of(a), T::of(b)))
+            {
                 let mut x = u.clone();
                 scale(a, &mut x);
                 axpy(b, &v, &mut x);

@@ -48,8 +48,11 @@ fn dependent_right_hand_sides_cost_no_more_than_independent_ones() {
     let b = Array2::from_shape_fn((6, n), |(j, i)| scales[j] * one[i]);
     let found = BlockCg::default().solve(&a, b.view()).unwrap();
     assert!(found.is_converged(), "{:?}", found.systems);
-    println!("dep {} {}", found.n_products, single.stats.n_products);
-    assert!(found.n_products <= single.stats.n_products + 5, "{}", found.n_products);
+    assert!(
+        found.n_products <= single.stats.n_products + 5,
+        "{}",
+        found.n_products
+    );
     for (j, scale) in scales.iter().enumerate() {
         let expected = &single.x * *scale;
         let off = norm((&found.x.row(j) - &expected).view());
@@ -57,7 +60,9 @@ fn dependent_right_hand_sides_cost_no_more_than_independent_ones() {
     }
     // Three of rank two, the third one only nearly in the span.
     let third = &one + &(&two * 3.0);
-    let pair = BlockCg::default().solve(&a, stack![Axis(0), one, two].view()).unwrap();
+    let pair = BlockCg::default()
+        .solve(&a, stack![Axis(0), one, two].view())
+        .unwrap();
     for noise in [0.0, 1e-15, 1e-11, 1e-6] {
         let third = &third + &(normal(n, 8) * noise);
         let b = stack![Axis(0), one, two, third];
@@ -78,18 +83,32 @@ fn blocks_share_what_they_find() {
     // Eight eigenvalues far below the rest: a single system has to find each.
     let n = 200;
     let spectrum = Array1::from_shape_fn(n, |i| {
-        if i < 8 { 1e-4 * (i + 1) as f64 } else { 1.0 + i as f64 / n as f64 }
+        if i < 8 {
+            1e-4 * (i + 1) as f64
+        } else {
+            1.0 + i as f64 / n as f64
+        }
     });
     let a = DenseOperator::new(with_spectrum(&spectrum, 9)).unwrap();
     let b = block(8, n, 10);
     let found = BlockCg::default().solve(&a, b.view()).unwrap();
     assert!(found.is_converged());
-    let together = found.systems.iter().map(|system| system.n_iters).max().unwrap();
-    let alone = b.rows().into_iter().map(|b| Cg::default().solve(&a, b).unwrap().stats);
+    let together = found
+        .systems
+        .iter()
+        .map(|system| system.n_iters)
+        .max()
+        .unwrap();
+    let alone = b
+        .rows()
+        .into_iter()
+        .map(|b| Cg::default().solve(&a, b).unwrap().stats);
     let alone: Vec<usize> = alone.map(|stats| stats.n_iters).collect();
-    println!("block {together} {alone:?}");
-    // Seen: 24 iterations against 50 and more.
-    assert!(alone.iter().all(|&iters| 3 * together <= 2 * iters), "{together} {alone:?}");
+    // Seen: 19 iterations against 57.
+    assert!(
+        alone.iter().all(|&iters| 2 * together <= iters),
+        "{together} {alone:?}"
+    );
 }
 
 #[test]
@@ -98,12 +117,16 @@ fn warm_starts_preconditioners_and_scales() {
     let a = DiagonalOperator::new(d.clone());
     let m = DiagonalPreconditioner::new(d.clone()).unwrap();
     let b = block(4, 40, 11);
-    let found = BlockCg::default().solve_with(&a, b.view(), None, &m).unwrap();
+    let found = BlockCg::default()
+        .solve_with(&a, b.view(), None, &m)
+        .unwrap();
     assert!(found.is_converged());
     assert!(found.systems.iter().all(|system| system.n_iters == 1));
     // From the solution nothing but the check is left.
     let again = BlockCg::default();
-    let again = again.solve_with(&a, b.view(), Some(found.x.view()), &Identity).unwrap();
+    let again = again
+        .solve_with(&a, b.view(), Some(found.x.view()), &Identity)
+        .unwrap();
     assert!(again.is_converged() && again.n_products == 4);
     assert_eq!(again.x, found.x);
 
@@ -120,12 +143,17 @@ fn warm_starts_preconditioners_and_scales() {
 fn endings_other_than_convergence_and_broken_contracts() {
     let solve = |d: Array1<f64>| {
         let b = array![[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]];
-        BlockCg::default().solve(&DiagonalOperator::new(d), b.view()).unwrap()
+        BlockCg::default()
+            .solve(&DiagonalOperator::new(d), b.view())
+            .unwrap()
     };
     let found = solve(array![1.0, -2.0, 1.0]);
     assert_eq!(found.systems[0].stop, CgStop::NotPositiveDefinite);
     assert_eq!(found.systems[1].stop, CgStop::Converged);
-    assert_eq!(solve(Array1::zeros(3)).systems[0].stop, CgStop::NotPositiveDefinite);
+    assert_eq!(
+        solve(Array1::zeros(3)).systems[0].stop,
+        CgStop::NotPositiveDefinite
+    );
     let a = DiagonalOperator::new(array![1.0, 2.0, 3.0]);
     let short = BlockCg {
         max_iters: Some(1),
@@ -133,7 +161,9 @@ fn endings_other_than_convergence_and_broken_contracts() {
     };
     let found = short.solve(&a, array![[1.0, 1.0, 1.0]].view()).unwrap();
     assert_eq!(found.systems[0].stop, CgStop::MaxIterations);
-    let none = BlockCg::default().solve(&a, Array2::zeros((0, 3)).view()).unwrap();
+    let none = BlockCg::default()
+        .solve(&a, Array2::zeros((0, 3)).view())
+        .unwrap();
     assert!(none.is_converged() && none.n_products == 0);
     let wide = BlockCg::default().solve(&a, Array2::zeros((2, 4)).view());
     assert!(matches!(wide, Err(SolverError::DimensionMismatch { .. })));
@@ -141,7 +171,10 @@ fn endings_other_than_convergence_and_broken_contracts() {
     assert!(matches!(nan, Err(SolverError::NonFiniteInput { .. })));
     let rows = BlockCg::default();
     let b = Array2::ones((2, 3));
-    assert!(rows.solve_with(&a, b.view(), Some(b.slice(s![..1, ..])), &Identity).is_err());
+    assert!(
+        rows.solve_with(&a, b.view(), Some(b.slice(s![..1, ..])), &Identity)
+            .is_err()
+    );
 }
 
 proptest! {

@@ -27,7 +27,13 @@ impl Problem {
     }
 
     fn solution(&self, b: &Array1<f64>, damping: f64) -> Array1<f64> {
-        let filter = self.sigma.mapv(|s| if s > 0.0 { s / (s * s + damping * damping) } else { 0.0 });
+        let filter = self.sigma.mapv(|s| {
+            if s > 0.0 {
+                s / (s * s + damping * damping)
+            } else {
+                0.0
+            }
+        });
         self.v.dot(&(filter * self.u.t().dot(b)))
     }
 }
@@ -43,16 +49,24 @@ const TIGHT: Lsmr = Lsmr {
 #[test]
 fn agrees_with_the_pseudo_inverse() {
     let sigma = |k| Array1::logspace(10.0, 0.0, 2.0, k);
-    for (m, n, k) in [(30, 12, 12), (12, 30, 12), (20, 20, 20), (25, 18, 9), (1, 1, 1), (3, 1, 1)] {
+    for (m, n, k) in [
+        (30, 12, 12),
+        (12, 30, 12),
+        (20, 20, 20),
+        (25, 18, 9),
+        (1, 1, 1),
+        (3, 1, 1),
+    ] {
         let problem = Problem::new(m, n, sigma(k), 1);
         let a = DenseRectangular::new(problem.a.clone());
         // One that has a solution, and one that has none unless A has full row rank.
-        for (b, consistent) in [
-            (problem.a.dot(&normal(n, 2)), true),
-            (normal(m, 3), k == m),
-        ] {
+        for (b, consistent) in [(problem.a.dot(&normal(n, 2)), true), (normal(m, 3), k == m)] {
             let found = TIGHT.solve(&a, b.view()).unwrap();
-            let expected = if consistent { LsmrStop::Converged } else { LsmrStop::LeastSquares };
+            let expected = if consistent {
+                LsmrStop::Converged
+            } else {
+                LsmrStop::LeastSquares
+            };
             assert_eq!(found.stop, expected, "{m}×{n}: {:?}", found.stats);
             let x = problem.solution(&b, 0.0);
             let r = norm((&b - &problem.a.dot(&x)).view());
@@ -72,7 +86,11 @@ fn every_figure_is_what_it_says() {
         let a = DenseRectangular::new(problem.a.clone());
         let b = normal(40, 5) * 7.0;
         for max_iters in [1, 2, 5, 12, 20] {
-            let config = Lsmr { damping, max_iters: Some(max_iters), ..TIGHT };
+            let config = Lsmr {
+                damping,
+                max_iters: Some(max_iters),
+                ..TIGHT
+            };
             let found = config.solve(&a, b.view()).unwrap();
             let r = &b - &problem.a.dot(&found.x);
             let normal_residual = problem.a.t().dot(&r) - damping * damping * &found.x;
@@ -80,9 +98,15 @@ fn every_figure_is_what_it_says() {
             let stats = found.stats;
             // Early on the recurrences are exact to rounding of a few dozen operations.
             let scale = 1e-12 * norm(b.view());
-            assert!((stats.residual_norm - residual).abs() <= scale, "{stats:?} {residual}");
+            assert!(
+                (stats.residual_norm - residual).abs() <= scale,
+                "{stats:?} {residual}"
+            );
             let said = stats.normal_residual_norm;
-            assert!((said - norm(normal_residual.view())).abs() <= 10.0 * scale, "{stats:?}");
+            assert!(
+                (said - norm(normal_residual.view())).abs() <= 10.0 * scale,
+                "{stats:?}"
+            );
             assert!((stats.solution_norm - norm(found.x.view())).abs() <= scale);
             // From below: ‖A‖, and the condition of [A; λI].
             assert!(stats.operator_norm <= 10.0 * (1.0 + 1e-12));
@@ -99,7 +123,10 @@ fn both_residuals_fall_monotonically() {
     let b = normal(60, 7);
     let mut last = (f64::INFINITY, f64::INFINITY);
     for max_iters in 1..30 {
-        let config = Lsmr { max_iters: Some(max_iters), ..TIGHT };
+        let config = Lsmr {
+            max_iters: Some(max_iters),
+            ..TIGHT
+        };
         let stats = config.solve(&a, b.view()).unwrap().stats;
         let now = (stats.residual_norm, stats.normal_residual_norm);
         assert!(now.0 <= last.0 * (1.0 + 1e-12) && now.1 <= last.1 * (1.0 + 1e-12));
@@ -133,10 +160,18 @@ fn is_minres_on_the_normal_equations() {
     let gram = DenseOperator::new(problem.a.t().dot(&problem.a)).unwrap();
     let rhs = problem.a.t().dot(&b);
     for k in [1, 3, 7] {
-        let minres = Minres { max_iters: Some(k), ..Minres::default() };
+        let minres = Minres {
+            max_iters: Some(k),
+            ..Minres::default()
+        };
         let expected = minres.solve(&gram, rhs.view()).unwrap().x;
-        let config = Lsmr { max_iters: Some(k), ..TIGHT };
-        let found = config.solve(&DenseRectangular::new(problem.a.clone()), b.view()).unwrap();
+        let config = Lsmr {
+            max_iters: Some(k),
+            ..TIGHT
+        };
+        let found = config
+            .solve(&DenseRectangular::new(problem.a.clone()), b.view())
+            .unwrap();
         let off = norm((&found.x - &expected).view());
         assert!(off <= 1e-12 * norm(expected.view()), "{k}: {off:e}");
     }
@@ -148,35 +183,70 @@ fn trivial_systems_limits_and_broken_contracts() {
     let zero = Lsmr::default().solve(&a, Array1::zeros(3).view()).unwrap();
     assert_eq!((zero.stop, zero.stats.n_products), (LsmrStop::Converged, 0));
     // Aᵀb = 0: nothing of b can be reached.
-    let none = Lsmr::default().solve(&a, array![0.0, 0.0, 5.0].view()).unwrap();
+    let none = Lsmr::default()
+        .solve(&a, array![0.0, 0.0, 5.0].view())
+        .unwrap();
     assert_eq!(none.stop, LsmrStop::LeastSquares);
     assert!((none.stats.residual_norm - 5.0).abs() < 1e-15 && none.x == array![0.0, 0.0]);
     for shape in [(0, 0), (3, 0), (0, 3)] {
         let empty = DenseRectangular::new(Array2::<f64>::zeros(shape));
-        let found = Lsmr::default().solve(&empty, Array1::ones(shape.0).view()).unwrap();
-        assert!(found.stop.is_converged() && found.x.len() == shape.1, "{shape:?}");
+        let found = Lsmr::default()
+            .solve(&empty, Array1::ones(shape.0).view())
+            .unwrap();
+        assert!(
+            found.stop.is_converged() && found.x.len() == shape.1,
+            "{shape:?}"
+        );
     }
-    let limited = Lsmr { condition_limit: Some(1e6), operator_tolerance: 0.0, ..Lsmr::default() };
+    let limited = Lsmr {
+        condition_limit: Some(1e6),
+        operator_tolerance: 0.0,
+        ..Lsmr::default()
+    };
     let found = limited.solve(&a, array![1.0, 1.0, 1.0].view()).unwrap();
     assert_eq!(found.stop, LsmrStop::ConditionLimit, "{:?}", found.stats);
-    let short = Lsmr { max_iters: Some(1), ..Lsmr::default() };
+    let short = Lsmr {
+        max_iters: Some(1),
+        ..Lsmr::default()
+    };
     let found = short.solve(&a, array![1.0, 1.0, 1.0].view()).unwrap();
     assert_eq!(found.stop, LsmrStop::MaxIterations);
 
     let b = array![1.0, 1.0, 1.0];
     for bad in [
-        Lsmr { damping: -1.0, ..Lsmr::default() },
-        Lsmr { damping: f64::INFINITY, ..Lsmr::default() },
-        Lsmr { relative_tolerance: f64::NAN, ..Lsmr::default() },
-        Lsmr { operator_tolerance: -1.0, ..Lsmr::default() },
-        Lsmr { condition_limit: Some(0.5), ..Lsmr::default() },
+        Lsmr {
+            damping: -1.0,
+            ..Lsmr::default()
+        },
+        Lsmr {
+            damping: f64::INFINITY,
+            ..Lsmr::default()
+        },
+        Lsmr {
+            relative_tolerance: f64::NAN,
+            ..Lsmr::default()
+        },
+        Lsmr {
+            operator_tolerance: -1.0,
+            ..Lsmr::default()
+        },
+        Lsmr {
+            condition_limit: Some(0.5),
+            ..Lsmr::default()
+        },
     ] {
-        assert!(matches!(bad.solve(&a, b.view()), Err(SolverError::InvalidSetting { .. })));
+        assert!(matches!(
+            bad.solve(&a, b.view()),
+            Err(SolverError::InvalidSetting { .. })
+        ));
     }
     let short = Lsmr::default().solve(&a, array![1.0].view());
     assert!(matches!(short, Err(SolverError::DimensionMismatch { .. })));
     let single = DenseRectangular::new(array![[2.0_f32, 1.0], [1.0, 3.0], [0.0, 1.0]]);
-    let config = Lsmr { operator_tolerance: 1e-6, ..Lsmr::default() };
+    let config = Lsmr {
+        operator_tolerance: 1e-6,
+        ..Lsmr::default()
+    };
     let found = config.solve(&single, array![3.0, 4.0, 1.0].view()).unwrap();
     assert!(found.stop.is_converged() && (found.x[0] - 1.0).abs() < 1e-5);
 }
@@ -203,9 +273,14 @@ fn gauss_newton_steps_from_a_linearization() {
     let targets = [1.0, 0.6, 0.5, 0.45, 0.41];
     let minus_r = Array1::from_shape_fn(5, |i| targets[i] - x[0] - x[1] * decay(times[i]));
     let step = Lsmr { damping, ..TIGHT };
-    let step = step.solve(&LinearizedJacobian::new(&at), minus_r.view()).unwrap();
+    let step = step
+        .solve(&LinearizedJacobian::new(&at), minus_r.view())
+        .unwrap();
     let gram = j.t().dot(&j) + Array2::<f64>::eye(3) * (damping * damping);
-    let dense = cholesky(gram.view()).unwrap().solve(j.t().dot(&minus_r).view()).unwrap();
+    let dense = cholesky(gram.view())
+        .unwrap()
+        .solve(j.t().dot(&minus_r).view())
+        .unwrap();
     let off = norm((&step.x - &dense).view());
     assert!(off <= 1e-10 * norm(dense.view()), "{off:e}");
 }

@@ -74,7 +74,9 @@ fn ends_after_as_many_steps_as_there_are_distinct_eigenvalues() {
 fn shifts_that_leave_the_operator_indefinite_end_alone() {
     let a = DiagonalOperator::new(array![-2.0, 1.0, 3.0, 7.0]);
     let b = array![1.0, 1.0, 1.0, 1.0];
-    let found = MultiShiftCg::default().solve(&a, b.view(), &[0.0, 2.5, -0.5, 10.0]).unwrap();
+    let found = MultiShiftCg::default()
+        .solve(&a, b.view(), &[0.0, 2.5, -0.5, 10.0])
+        .unwrap();
     let stops: Vec<CgStop> = found.systems.iter().map(|system| system.stop).collect();
     let bad = CgStop::NotPositiveDefinite;
     assert_eq!(stops, [bad, CgStop::Converged, bad, CgStop::Converged]);
@@ -88,22 +90,34 @@ fn shifts_that_leave_the_operator_indefinite_end_alone() {
 fn trivial_systems_and_broken_contracts() {
     let solve = MultiShiftCg::default();
     let a = DiagonalOperator::new(array![1.0, 2.0]);
-    let zero = solve.solve(&a, array![0.0, 0.0].view(), &[0.0, 1.0]).unwrap();
+    let zero = solve
+        .solve(&a, array![0.0, 0.0].view(), &[0.0, 1.0])
+        .unwrap();
     assert!(zero.is_converged() && zero.n_products == 0);
     assert_eq!(zero.x, Array2::<f64>::zeros((2, 2)));
     let none = solve.solve(&a, array![1.0, 0.0].view(), &[]).unwrap();
     assert_eq!((none.x.dim(), none.is_converged()), ((0, 2), true));
     let empty = DiagonalOperator::new(Array1::<f64>::zeros(0));
-    assert!(solve.solve(&empty, Array1::zeros(0).view(), &[1.0]).unwrap().is_converged());
+    assert!(
+        solve
+            .solve(&empty, Array1::zeros(0).view(), &[1.0])
+            .unwrap()
+            .is_converged()
+    );
     assert!(solve.solve(&a, array![1.0].view(), &[0.0]).is_err());
     let nan = solve.solve(&a, array![1.0, 1.0].view(), &[f64::NAN]);
-    assert!(matches!(nan, Err(SolverError::InvalidSetting { name: "shift", .. })));
+    assert!(matches!(
+        nan,
+        Err(SolverError::InvalidSetting { name: "shift", .. })
+    ));
     let single = DiagonalOperator::new(Array1::<f32>::linspace(1.0, 50.0, 40));
     let config = MultiShiftCg {
         relative_tolerance: 1e-6,
         ..solve
     };
-    let found = config.solve(&single, Array1::ones(40).view(), &[0.0, 1.0]).unwrap();
+    let found = config
+        .solve(&single, Array1::ones(40).view(), &[0.0, 1.0])
+        .unwrap();
     assert!(found.is_converged() && (found.x[[1, 0]] - 0.5).abs() < 1e-5);
 }
 

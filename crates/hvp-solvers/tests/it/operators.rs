@@ -115,11 +115,7 @@ fn sparse_input_is_checked() {
     };
     let triplets = SparseOperator::from_triplets(2, [(0, 0, 1.0), (0, 2, 1.0)]);
     structure(triplets, "triplets", 1);
-    structure(
-        SparseOperator::from_upper(2, [(1, 0, 1.0)]),
-        "triplets",
-        0,
-    );
+    structure(SparseOperator::from_upper(2, [(1, 0, 1.0)]), "triplets", 0);
     let rows = |starts: &[usize], columns: &[usize]| {
         SparseOperator::from_rows(starts.to_vec(), columns, vec![1.0; columns.len()])
     };
@@ -131,9 +127,15 @@ fn sparse_input_is_checked() {
     structure(rows(&[0, 2, 2], &[0, 0]), "columns", 1);
     structure(rows(&[0, 1, 1], &[2]), "columns", 0);
     let lengths = SparseOperator::from_rows(vec![0, 1], &[0], vec![1.0, 2.0]);
-    assert!(matches!(lengths, Err(SolverError::DimensionMismatch { .. })));
+    assert!(matches!(
+        lengths,
+        Err(SolverError::DimensionMismatch { .. })
+    ));
     let nan = SparseOperator::from_triplets(1, [(0, 0, f64::NAN)]);
-    assert!(matches!(nan, Err(SolverError::NonFiniteInput { index: 0, .. })));
+    assert!(matches!(
+        nan,
+        Err(SolverError::NonFiniteInput { index: 0, .. })
+    ));
     for entries in [
         vec![(0, 1, 1.0)],
         vec![(0, 1, 1.0), (1, 0, 1.0 + EPS)],
@@ -167,7 +169,10 @@ fn sums_parts_and_damping_are_those_of_matrices() {
 
     let part = Restricted::new(&first, &[5..7, 1..3]).unwrap();
     let places = [5, 6, 1, 2];
-    assert_eq!(matrix(&part), a.select(Axis(0), &places).select(Axis(1), &places));
+    assert_eq!(
+        matrix(&part),
+        a.select(Axis(0), &places).select(Axis(1), &places)
+    );
     let x = normal(n, 4);
     let restricted = part.restrict(x.view()).unwrap();
     assert_eq!(restricted, x.select(Axis(0), &places));
@@ -183,7 +188,11 @@ fn sums_parts_and_damping_are_those_of_matrices() {
         op.apply_block_into(both.view(), block.view_mut());
         let single = product(&op, x.view());
         let scale = largest(block.view());
-        assert!((&block.row(0) - &single).iter().all(|d| d.abs() <= 16.0 * EPS * scale));
+        assert!(
+            (&block.row(0) - &single)
+                .iter()
+                .all(|d| d.abs() <= 16.0 * EPS * scale)
+        );
     }
 }
 
@@ -227,7 +236,11 @@ fn the_empirical_fisher_matrix_three_ways() {
         Function::<f64>::record_with_data(n, &shapes, move |w, data| {
             let logits = data[0].matmul(w.reshape(&[features, classes]));
             let per_case = logits.logsumexp_axis(1) - (logits * data[1]).sum_axis(1);
-            let per_case = if marked { per_case.model_output() } else { per_case };
+            let per_case = if marked {
+                per_case.model_output()
+            } else {
+                per_case
+            };
             per_case.sum() / n_cases as f64
         })
         .unwrap()

@@ -29,9 +29,17 @@ fn largest(a: ArrayView2<'_, f64>) -> f64 {
 
 fn solves(a: &dyn LinearOperator<f64>, b: &Array1<f64>, m: &impl Preconditioner<f64>) -> usize {
     // Rounding delays the ill-conditioned ones well beyond n iterations.
-    let patient = Cg { max_iters: Some(100_000), ..Cg::default() };
+    let patient = Cg {
+        max_iters: Some(100_000),
+        ..Cg::default()
+    };
     let found = patient.solve_with(a, b.view(), None, m).unwrap();
-    assert!(found.stop.is_converged(), "{:?} {:?}", found.stop, found.stats);
+    assert!(
+        found.stop.is_converged(),
+        "{:?} {:?}",
+        found.stop,
+        found.stats
+    );
     found.stats.n_products
 }
 
@@ -42,13 +50,22 @@ fn pairs_of_a_whole_solve_are_the_inverse() {
     let dense = with_spectrum(&Array1::linspace(1.0, 9.0, n), 1);
     let a = DenseOperator::new(dense.clone()).unwrap();
     let mut pairs = LimitedMemory::new(n, n, PairChoice::First).unwrap();
-    let config = Cg { relative_tolerance: 1e-14, ..Cg::default() };
+    let config = Cg {
+        relative_tolerance: 1e-14,
+        ..Cg::default()
+    };
     let b = normal(n, 2);
-    config.solve_collecting(&a, b.view(), None, &Identity, &mut pairs).unwrap();
+    config
+        .solve_collecting(&a, b.view(), None, &Identity, &mut pairs)
+        .unwrap();
     assert_eq!(pairs.len(), n);
     let defect = matrix(&pairs, n).dot(&dense) - Array2::<f64>::eye(n);
     // Directions of CG are conjugate to κ·eps and a little more.
-    assert!(largest(defect.view()) <= 1e-9, "{:e}", largest(defect.view()));
+    assert!(
+        largest(defect.view()) <= 1e-9,
+        "{:e}",
+        largest(defect.view())
+    );
 }
 
 #[test]
@@ -57,7 +74,10 @@ fn pairs_make_a_positive_definite_matrix_with_the_last_secant() {
     let dense = with_spectrum(&Array1::logspace(10.0, -3.0, 3.0, n), 3);
     let a = DenseOperator::new(dense.clone()).unwrap();
     let choices = [PairChoice::First, PairChoice::Spread];
-    for (capacity, choice) in [1, 2, 5].into_iter().flat_map(|c| choices.map(|choice| (c, choice))) {
+    for (capacity, choice) in [1, 2, 5]
+        .into_iter()
+        .flat_map(|c| choices.map(|choice| (c, choice)))
+    {
         let mut pairs = LimitedMemory::new(n, capacity, choice).unwrap();
         let mut last = None;
         for k in 0..20 {
@@ -70,12 +90,18 @@ fn pairs_make_a_positive_definite_matrix_with_the_last_secant() {
         assert!(pairs.len() <= capacity && 2 * pairs.len() >= capacity);
         let inverse = matrix(&pairs, n);
         let symmetric = largest((&inverse - &inverse.t()).view());
-        assert!(symmetric <= 64.0 * EPS * largest(inverse.view()), "{symmetric:e}");
+        assert!(
+            symmetric <= 64.0 * EPS * largest(inverse.view()),
+            "{symmetric:e}"
+        );
         let values = eigenvalues(inverse.view()).unwrap();
         assert!(values[0] > 0.0);
         let (s, y) = last.unwrap();
         let off = norm((&inverse.dot(&y) - &s).view());
-        assert!(off <= 1e-12 * largest(inverse.view()) * norm(y.view()), "{off:e}");
+        assert!(
+            off <= 1e-12 * largest(inverse.view()) * norm(y.view()),
+            "{off:e}"
+        );
     }
     // Nothing of no or negative curvature is taken.
     let mut pairs = LimitedMemory::new(2, 3, PairChoice::First).unwrap();
@@ -90,15 +116,24 @@ fn pairs_make_a_positive_definite_matrix_with_the_last_secant() {
     }
     assert!(pairs.is_empty());
     assert_eq!(matrix(&pairs, 2), Array2::<f64>::eye(2));
-    assert!(pairs.offer(array![1.0].view(), array![1.0, 1.0].view()).is_err());
+    assert!(
+        pairs
+            .offer(array![1.0].view(), array![1.0, 1.0].view())
+            .is_err()
+    );
     assert!(LimitedMemory::<f64>::new(2, 0, PairChoice::First).is_err());
     // Other scales, and starting anew.
-    assert!(pairs.offer(array![1e-150, 0.0].view(), array![1.0, 0.0].view()).unwrap());
+    assert!(
+        pairs
+            .offer(array![1e-150, 0.0].view(), array![1.0, 0.0].view())
+            .unwrap()
+    );
     assert!((matrix(&pairs, 2)[[0, 0]] / 1e-150 - 1.0).abs() < 8.0 * EPS);
     pairs.clear();
     assert_eq!((pairs.len(), matrix(&pairs, 2)), (0, Array2::eye(2)));
     let mut other = LimitedMemory::new(5, 2, PairChoice::First).unwrap();
-    let wrong = Cg::default().solve_collecting(&a, normal(n, 1).view(), None, &Identity, &mut other);
+    let wrong =
+        Cg::default().solve_collecting(&a, normal(n, 1).view(), None, &Identity, &mut other);
     assert!(wrong.is_err());
 }
 
@@ -107,7 +142,11 @@ fn pairs_make_a_positive_definite_matrix_with_the_last_secant() {
 fn counts(apart: impl Fn(usize) -> f64, capacity: usize, choice: PairChoice) -> [usize; 4] {
     let n = 150;
     let spectrum = Array1::from_shape_fn(n, |i| {
-        if i < 6 { apart(i) } else { 1.0 + 0.5 * i as f64 / n as f64 }
+        if i < 6 {
+            apart(i)
+        } else {
+            1.0 + 0.5 * i as f64 / n as f64
+        }
     });
     let dense = with_spectrum(&spectrum, 5);
     let a = DenseOperator::new(dense.clone()).unwrap();
@@ -132,11 +171,11 @@ fn counts(apart: impl Fn(usize) -> f64, capacity: usize, choice: PairChoice) -> 
 fn pairs_speed_up_the_next_solve_and_one_with_a_changed_operator() {
     let large = |i: usize| 3.0_f64.powi(i as i32 + 5);
     let small = |i: usize| 1e-3 * (i + 1) as f64;
+    // Seen: 34 to 17 and 34 to 20; 33 to 20 and 33 to 20.
     for (name, found) in [
         ("large", counts(large, 10, PairChoice::First)),
         ("small", counts(small, 16, PairChoice::Spread)),
     ] {
-        println!("{name} {found:?}");
         assert!(3 * found[1] <= 2 * found[0], "{name}: {found:?}");
         assert!(3 * found[3] <= 2 * found[2], "{name}: {found:?}");
     }
@@ -158,14 +197,18 @@ fn estimated_diagonals_undo_bad_scales() {
     let tempered = DiagonalPreconditioner::martens(exact.view(), 1e-3, 0.75).unwrap();
     let martens = solves(&a, &b, &tempered);
     a.reset();
-    let estimated = DiagonalEstimator { n_products: 40, seed: 1 }.estimate(&a).unwrap();
+    let estimated = DiagonalEstimator {
+        n_products: 40,
+        seed: 1,
+    }
+    .estimate(&a)
+    .unwrap();
     let m = DiagonalPreconditioner::from_estimate(estimated.diagonal.view(), 1e-8).unwrap();
     let paid = solves(&a, &b, &m) + a.count() as usize;
-    println!("plain {plain} best {best} martens {martens} paid {paid}");
-    // Seen: 1140 plain, 15 with the diagonal, 187 with its ¾ power.
-    assert!(20 * best <= plain, "{best} against {plain}");
-    assert!(3 * martens <= plain, "{martens} against {plain}");
-    assert!(2 * paid <= plain, "{paid} against {plain}");
+    // Seen: 2108 plain, 16 with the diagonal, 76 with its ¾ power, 144 with an estimate and its cost.
+    assert!(50 * best <= plain, "{best} against {plain}");
+    assert!(10 * martens <= plain, "{martens} against {plain}");
+    assert!(5 * paid <= plain, "{paid} against {plain}");
 }
 
 #[test]
@@ -193,7 +236,10 @@ fn nystrom_is_the_formula() {
     let a = DenseOperator::new(with_spectrum(&spectrum, 11)).unwrap();
     let op = Counted::new(&a);
     let built = Nystrom { rank, seed: 3 }.build(&op, damping).unwrap();
-    assert_eq!((built.stop, built.n_products as u64), (NystromStop::Built, op.count()));
+    assert_eq!(
+        (built.stop, built.n_products as u64),
+        (NystromStop::Built, op.count())
+    );
     let mut m = built.preconditioner;
     // Nyström's approximation lies below A, eigenvalue by eigenvalue.
     for (found, exact) in m.eigenvalues().iter().zip(&spectrum) {
@@ -212,13 +258,19 @@ fn nystrom_is_the_formula() {
         m.set_damping(damping).unwrap();
         let inverse = matrix(&m, n);
         let last = m.eigenvalues()[rank - 1];
-        let mut expected: Vec<f64> =
-            m.eigenvalues().iter().map(|v| (last + damping) / (v + damping)).collect();
+        let mut expected: Vec<f64> = m
+            .eigenvalues()
+            .iter()
+            .map(|v| (last + damping) / (v + damping))
+            .collect();
         expected.resize(n, 1.0);
         expected.sort_by(f64::total_cmp);
         let values = eigenvalues(inverse.view()).unwrap();
         for (found, expected) in values.iter().zip(&expected) {
-            assert!((found - expected).abs() <= 8.0 * n as f64 * EPS, "{found} {expected}");
+            assert!(
+                (found - expected).abs() <= 8.0 * n as f64 * EPS,
+                "{found} {expected}"
+            );
         }
     }
     assert!(m.set_damping(0.0).is_err());
@@ -234,9 +286,8 @@ fn nystrom_takes_out_what_decays() {
     let plain = solves(&damped, &b, &Identity);
     let built = Nystrom { rank: 80, seed: 1 }.build(&a, damping).unwrap();
     let helped = solves(&damped, &b, &built.preconditioner) + built.n_products;
-    println!("nys {helped} {plain}");
-    // Seen: 92 with the 80 of the sketch, against 480.
-    assert!(2 * helped <= plain, "{helped} against {plain}");
+    // Seen: 87, 80 of them for the sketch, against 731.
+    assert!(5 * helped <= plain, "{helped} against {plain}");
     // The sketch serves any other damping.
     let mut m = built.preconditioner;
     m.set_damping(1e-2).unwrap();
@@ -250,7 +301,9 @@ fn nystrom_of_low_rank_and_other_cases() {
     let spectrum = Array1::from_shape_fn(50, |i| if i < 5 { 10.0_f64.powi(i as i32) } else { 0.0 });
     for scale in [1e-140, 1.0, 1e140] {
         let a = DenseOperator::new(with_spectrum(&spectrum, 12) * scale).unwrap();
-        let built = Nystrom { rank: 10, seed: 1 }.build(&a, 1e-3 * scale).unwrap();
+        let built = Nystrom { rank: 10, seed: 1 }
+            .build(&a, 1e-3 * scale)
+            .unwrap();
         assert_eq!(built.stop, NystromStop::Built);
         let damped = Shifted::new(&a, 1e-3 * scale);
         let products = solves(&damped, &normal(50, 13), &built.preconditioner);
@@ -265,17 +318,28 @@ fn nystrom_of_low_rank_and_other_cases() {
     assert_eq!(built.n_products, 3);
     assert!((built.preconditioner.eigenvalues()[2] - 1.0_f64).abs() < 1e-12);
     let empty = DiagonalOperator::new(Array1::<f64>::zeros(0));
-    assert_eq!(Nystrom::default().build(&empty, 1.0).unwrap().stop, NystromStop::Built);
+    assert_eq!(
+        Nystrom::default().build(&empty, 1.0).unwrap().stop,
+        NystromStop::Built
+    );
 
     let indefinite = DiagonalOperator::new(Array1::linspace(-1.0, 1.0, 30));
     let built = Nystrom::default().build(&indefinite, 1.0).unwrap();
     assert_eq!(built.stop, NystromStop::NotPositiveSemidefinite);
     assert_eq!(matrix(&built.preconditioner, 30), Array2::<f64>::eye(30));
-    let fault = Fault { first: 3, count: 1, bad: f64::NAN };
-    let built = Nystrom::default().build(&FaultyOperator::new(&full, fault), 1.0).unwrap();
+    let fault = Fault {
+        first: 3,
+        count: 1,
+        bad: f64::NAN,
+    };
+    let built = Nystrom::default()
+        .build(&FaultyOperator::new(&full, fault), 1.0)
+        .unwrap();
     assert_eq!(built.stop, NystromStop::Built);
     let fault = Fault { first: 2, ..fault };
-    let built = Nystrom::default().build(&FaultyOperator::new(&full, fault), 1.0).unwrap();
+    let built = Nystrom::default()
+        .build(&FaultyOperator::new(&full, fault), 1.0)
+        .unwrap();
     assert!(matches!(built.stop, NystromStop::NonFinite { .. }));
     assert_eq!(matrix(&built.preconditioner, 3), Array2::<f64>::eye(3));
     assert!(Nystrom { rank: 0, seed: 0 }.build(&full, 1.0).is_err());

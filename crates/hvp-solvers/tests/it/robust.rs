@@ -114,14 +114,30 @@ const SOLVERS: [Solver; 7] = [
             assert!(found.x.iter().all(|x| x.is_finite()));
             let claims: Vec<Claim> = found.systems.iter().map(|s| of_cg(s.stop)).collect();
             // The worst of the three; the other two have to keep what they say.
-            let worst = claims.iter().copied().find(|c| matches!(c, Claim::NonFinite(_)));
+            let worst = claims
+                .iter()
+                .copied()
+                .find(|c| matches!(c, Claim::NonFinite(_)));
             let worst = worst.or(claims.iter().copied().find(|c| *c == Claim::GaveUp));
-            answer(found.x.row(0).to_owned(), worst.unwrap_or(Claim::Solved), &found.systems)
+            answer(
+                found.x.row(0).to_owned(),
+                worst.unwrap_or(Claim::Solved),
+                &found.systems,
+            )
         },
         from: Some(|a, b, x0| {
-            let (b, x0) = (b.view().insert_axis(Axis(0)), x0.view().insert_axis(Axis(0)));
-            let found = BlockCg::default().solve_with(a, b, Some(x0), &Identity).unwrap();
-            answer(found.x.row(0).to_owned(), of_cg(found.systems[0].stop), &found.systems)
+            let (b, x0) = (
+                b.view().insert_axis(Axis(0)),
+                x0.view().insert_axis(Axis(0)),
+            );
+            let found = BlockCg::default()
+                .solve_with(a, b, Some(x0), &Identity)
+                .unwrap();
+            answer(
+                found.x.row(0).to_owned(),
+                of_cg(found.systems[0].stop),
+                &found.systems,
+            )
         }),
         any_inertia: false,
     },
@@ -129,7 +145,11 @@ const SOLVERS: [Solver; 7] = [
         name: "MultiShiftCg",
         solve: |a, b, _| {
             let found = MultiShiftCg::default().solve(a, b.view(), &[0.0]).unwrap();
-            answer(found.x.row(0).to_owned(), of_cg(found.systems[0].stop), &found.systems)
+            answer(
+                found.x.row(0).to_owned(),
+                of_cg(found.systems[0].stop),
+                &found.systems,
+            )
         },
         from: None,
         any_inertia: false,
@@ -184,7 +204,10 @@ const SOLVERS: [Solver; 7] = [
     Solver {
         name: "Gltr",
         solve: |a, b, radius| {
-            let config = Gltr { relative_tolerance: 1e-10, ..Gltr::default() };
+            let config = Gltr {
+                relative_tolerance: 1e-10,
+                ..Gltr::default()
+            };
             let found = config.solve(a, (-b).view(), radius).unwrap();
             let claim = match found.outcome.stop {
                 GltrStop::Converged if found.outcome.lambda == 0.0 => Claim::Solved,
@@ -209,7 +232,13 @@ struct System {
 
 impl System {
     /// `b` is `A z` for a random `z`, or random itself; its norm about `b_scale`.
-    fn new(name: &str, spectrum: Array1<f64>, scales: (f64, f64), consistent: bool, seed: u64) -> Self {
+    fn new(
+        name: &str,
+        spectrum: Array1<f64>,
+        scales: (f64, f64),
+        consistent: bool,
+        seed: u64,
+    ) -> Self {
         let n = spectrum.len();
         let q = orthogonal(n, seed);
         let spectrum = spectrum * scales.0;
@@ -221,15 +250,28 @@ impl System {
         }
         let a = DenseOperator::new(a).unwrap();
         let b = normal(n, seed + 77);
-        let b = if consistent { product(&a, b.view()) / scales.0 } else { b };
+        let b = if consistent {
+            product(&a, b.view()) / scales.0
+        } else {
+            b
+        };
         let name = format!("{name}, {n}, scales {scales:?}, consistent {consistent}");
-        Self { name, spectrum, q, a, b: b * scales.1 }
+        Self {
+            name,
+            spectrum,
+            q,
+            a,
+            b: b * scales.1,
+        }
     }
 
     /// Largest and smallest nonzero magnitude.
     fn extremes(&self) -> (f64, f64) {
         let sizes = self.spectrum.iter().map(|l| l.abs());
-        let low = sizes.clone().filter(|&l| l > 0.0).fold(f64::INFINITY, f64::min);
+        let low = sizes
+            .clone()
+            .filter(|&l| l > 0.0)
+            .fold(f64::INFINITY, f64::min);
         (sizes.fold(0.0, f64::max), low)
     }
 
@@ -261,14 +303,21 @@ impl System {
     fn radius(&self) -> f64 {
         let (top, low) = self.extremes();
         let reach = 100.0 * norm(self.b.view()) / low;
-        if top > 0.0 && reach > 0.0 { reach.min(1e306) } else { 1.0 }
+        if top > 0.0 && reach > 0.0 {
+            reach.min(1e306)
+        } else {
+            1.0
+        }
     }
 
     /// Runs a solver and holds what it says against the truth; what is wrong with it.
     fn check(&self, solver: &Solver) -> Option<String> {
         let found = (solver.solve)(&self.a, &self.b, self.radius());
         let wrong = self.judge(solver, &found)?;
-        Some(format!("{} on {}: {wrong}: {}", solver.name, self.name, found.ending))
+        Some(format!(
+            "{} on {}: {wrong}: {}",
+            solver.name, self.name, found.ending
+        ))
     }
 
     fn judge(&self, solver: &Solver, found: &Answer) -> Option<String> {
@@ -286,7 +335,11 @@ impl System {
         match found.claim {
             Claim::Solved => {
                 // LSMR's tolerance is in units of the reach.
-                let tol = if solver.name == "Lsmr" { 2e-10 * reach } else { 1.001e-10 * b_norm };
+                let tol = if solver.name == "Lsmr" {
+                    2e-10 * reach
+                } else {
+                    1.001e-10 * b_norm
+                };
                 if residual > tol + noise {
                     return Some(format!("a residual of {residual:e}"));
                 }
@@ -328,7 +381,9 @@ impl System {
 }
 
 fn logarithmic(n: usize, from: f64) -> Array1<f64> {
-    Array1::from_shape_fn(n, |i| 10.0_f64.powf(from * i as f64 / (n.max(2) - 1) as f64))
+    Array1::from_shape_fn(n, |i| {
+        10.0_f64.powf(from * i as f64 / (n.max(2) - 1) as f64)
+    })
 }
 
 /// Shapes of spectra, by name.
@@ -351,8 +406,14 @@ fn spectra(n: usize) -> Vec<(&'static str, Array1<f64>)> {
         ("condition 1e6", logarithmic(n, -6.0)),
         ("condition 1e10", logarithmic(n, -10.0)),
         ("condition 1e14", logarithmic(n, -14.0)),
-        ("three values", Array1::from_shape_fn(n, |i| [1.0, 5.0, 50.0][i % 3])),
-        ("pairs ±", Array1::from_shape_fn(n, |i| sign(i) * (1 + i / 2) as f64)),
+        (
+            "three values",
+            Array1::from_shape_fn(n, |i| [1.0, 5.0, 50.0][i % 3]),
+        ),
+        (
+            "pairs ±",
+            Array1::from_shape_fn(n, |i| sign(i) * (1 + i / 2) as f64),
+        ),
         ("indefinite 1e2", alternating(-2.0)),
         ("indefinite 1e14", alternating(-14.0)),
         ("semidefinite", without(Array1::linspace(1.0, 20.0, n))),
@@ -388,7 +449,12 @@ fn systems() -> impl Iterator<Item = System> {
 fn right_answers_or_typed_endings() {
     let all = systems().flat_map(|system| SOLVERS.map(|solver| system.check(&solver)));
     let wrong: Vec<String> = all.flatten().collect();
-    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} cases:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -398,7 +464,13 @@ fn nothing_to_do_costs_nothing() {
         for solver in &SOLVERS {
             let a = Counted::new(&system.a);
             let found = (solver.solve)(&a, &zero, 1.0);
-            assert_eq!(found.claim, Claim::Solved, "{} on {}", solver.name, system.name);
+            assert_eq!(
+                found.claim,
+                Claim::Solved,
+                "{} on {}",
+                solver.name,
+                system.name
+            );
             assert_eq!((a.count(), &found.x), (0, &zero), "{}", solver.name);
         }
     }
@@ -409,7 +481,11 @@ fn an_exact_start_costs_one_product() {
     for (n, exponent) in [(0, 0), (1, 0), (2, 0), (9, 0), (9, 500), (9, -500)] {
         // Small integers times a power of two: the product, and with it the residual, is exact.
         let a = Array2::from_shape_fn((n, n), |(i, j)| {
-            let entry = if i == j { 4.0 + (i % 3) as f64 } else { ((i + j) % 2) as f64 };
+            let entry = if i == j {
+                4.0 + (i % 3) as f64
+            } else {
+                ((i + j) % 2) as f64
+            };
             entry * 2.0_f64.powi(exponent)
         });
         let a = Counted::new(DenseOperator::new(a).unwrap());
@@ -427,8 +503,17 @@ fn an_exact_start_costs_one_product() {
 /// A NaN or an infinity at any of the products that a solver makes, once or ever after.
 #[test]
 fn bad_products_are_seen_whenever_they_come() {
-    let kinds = ["condition 1e2", "condition 1e6", "three values", "indefinite 1e2", "semidefinite"];
-    for (name, spectrum) in spectra(9).into_iter().filter(|(name, _)| kinds.contains(name)) {
+    let kinds = [
+        "condition 1e2",
+        "condition 1e6",
+        "three values",
+        "indefinite 1e2",
+        "semidefinite",
+    ];
+    for (name, spectrum) in spectra(9)
+        .into_iter()
+        .filter(|(name, _)| kinds.contains(name))
+    {
         let system = System::new(name, spectrum, (1.0, 1.0), true, 5);
         for solver in &SOLVERS {
             let sound = FaultyOperator::new(&system.a, Fault::NONE);
@@ -442,13 +527,23 @@ fn bad_products_are_seen_whenever_they_come() {
                     (f64::INFINITY, usize::MAX),
                 ] {
                     let fault = Fault { first, count, bad };
-                    let found = (solver.solve)(&FaultyOperator::new(&system.a, fault), &system.b, system.radius());
+                    let found = (solver.solve)(
+                        &FaultyOperator::new(&system.a, fault),
+                        &system.b,
+                        system.radius(),
+                    );
                     let context = format!("{} on {name}: {fault:?}: {}", solver.name, found.ending);
                     assert!(found.x.iter().all(|x| x.is_finite()), "{context}");
-                    assert_eq!(found.claim, Claim::NonFinite(Quantity::Product), "{context}");
+                    assert_eq!(
+                        found.claim,
+                        Claim::NonFinite(Quantity::Product),
+                        "{context}"
+                    );
                     // No worse than the start, or not by much: norms fall in MINRES, LSMR, and the
                     // energy in the others.
-                    let energy = |x: &Array1<f64>| 0.5 * x.dot(&product(&system.a, x.view())) - x.dot(&system.b);
+                    let energy = |x: &Array1<f64>| {
+                        0.5 * x.dot(&product(&system.a, x.view())) - x.dot(&system.b)
+                    };
                     if !solver.any_inertia && solver.name != "BlockCg" && system.is_semidefinite() {
                         assert!(energy(&found.x) <= 1e-12, "{context}");
                     }
@@ -516,8 +611,18 @@ fn bad_preconditioners_are_seen_whenever_they_come() {
         assert!(run(&sound).1.is_converged(), "{name}");
         for first in 0..sound.calls.get() {
             for (bad, expected) in [
-                (f64::NAN, CgStop::NonFinite { what: Quantity::Preconditioner }),
-                (f64::INFINITY, CgStop::NonFinite { what: Quantity::Preconditioner }),
+                (
+                    f64::NAN,
+                    CgStop::NonFinite {
+                        what: Quantity::Preconditioner,
+                    },
+                ),
+                (
+                    f64::INFINITY,
+                    CgStop::NonFinite {
+                        what: Quantity::Preconditioner,
+                    },
+                ),
                 (-1.0, CgStop::PreconditionerNotPositiveDefinite),
             ] {
                 let (x, stop) = run(&faulty(first, bad));
@@ -532,13 +637,21 @@ fn bad_preconditioners_are_seen_whenever_they_come() {
 fn spectrum() -> impl Strategy<Value = Array1<f64>> {
     let wide = prop::collection::vec(-7.0..7.0_f64, 1..24)
         .prop_map(|e| e.iter().map(|e| 10.0_f64.powf(*e)).collect());
-    let clustered = prop::collection::vec((0..3_usize, -1e-9..1e-9_f64), 1..24)
-        .prop_map(|e| e.iter().map(|&(k, off)| [1.0, 7.0, 300.0][k] * (1.0 + off)).collect());
-    let indefinite = prop::collection::vec((-3.0..3.0_f64, any::<bool>()), 1..24).prop_map(|e| {
-        e.iter().map(|&(e, up)| 10.0_f64.powf(e) * if up { 1.0 } else { -1.0 }).collect()
+    let clustered = prop::collection::vec((0..3_usize, -1e-9..1e-9_f64), 1..24).prop_map(|e| {
+        e.iter()
+            .map(|&(k, off)| [1.0, 7.0, 300.0][k] * (1.0 + off))
+            .collect()
     });
-    let singular = prop::collection::vec((0.5..9.0_f64, 0..3_u8), 1..24)
-        .prop_map(|e| e.iter().map(|&(l, zero)| if zero == 0 { 0.0 } else { l }).collect());
+    let indefinite = prop::collection::vec((-3.0..3.0_f64, any::<bool>()), 1..24).prop_map(|e| {
+        e.iter()
+            .map(|&(e, up)| 10.0_f64.powf(e) * if up { 1.0 } else { -1.0 })
+            .collect()
+    });
+    let singular = prop::collection::vec((0.5..9.0_f64, 0..3_u8), 1..24).prop_map(|e| {
+        e.iter()
+            .map(|&(l, zero)| if zero == 0 { 0.0 } else { l })
+            .collect()
+    });
     let pairs = prop::collection::vec(0.1..10.0_f64, 1..12)
         .prop_map(|e| e.iter().flat_map(|&l| [l, -l]).collect());
     prop_oneof![wide, clustered, indefinite, singular, pairs]

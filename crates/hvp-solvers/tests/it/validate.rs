@@ -46,10 +46,14 @@ fn sound() -> Array2<f64> {
 
 /// The checks that failed.
 fn failed(report: &OperatorReport) -> Vec<&'static str> {
-    let failed = |&(_, check): &(&str, hvp_solvers::operator::Check)| {
-        check.verdict == Verdict::Failed
-    };
-    report.checks().into_iter().filter(failed).map(|(name, _)| name).collect()
+    let failed =
+        |&(_, check): &(&str, hvp_solvers::operator::Check)| check.verdict == Verdict::Failed;
+    report
+        .checks()
+        .into_iter()
+        .filter(failed)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn examine(a: &dyn LinearOperator<f64>) -> OperatorReport {
@@ -67,7 +71,10 @@ fn sound_operators_pass() {
     for n in [0, 1, 2] {
         let report = examine(&DiagonalOperator::new(Array1::linspace(-1.0, -2.0, n)));
         assert!(report.is_valid(), "{n}: {report:?}");
-        assert_eq!(report.definiteness.is_some_and(|seen| seen.negative_seen), n > 0);
+        assert_eq!(
+            report.definiteness.is_some_and(|seen| seen.negative_seen),
+            n > 0
+        );
     }
     let zero = examine(&DiagonalOperator::new(Array1::zeros(5)));
     assert!(zero.is_valid() && !zero.definiteness.unwrap().negative_seen);
@@ -92,35 +99,45 @@ fn each_mutant_fails_the_check_that_is_about_it() {
         }),
         ("symmetric", {
             // Antisymmetric altogether.
-            Box::new(DenseOperator::new(Array2::from_shape_fn((N, N), |(i, j)| {
-                i as f64 - j as f64
-            })).unwrap())
+            Box::new(
+                DenseOperator::new(Array2::from_shape_fn((N, N), |(i, j)| i as f64 - j as f64))
+                    .unwrap(),
+            )
         }),
-        ("linear", Box::new(Mutant {
-            n: N,
-            product: |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
-                y.assign(&x.mapv(|x| x + 1e-10 * x.abs()));
-            },
-            block: no_change,
-        })),
+        (
+            "linear",
+            Box::new(Mutant {
+                n: N,
+                product: |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
+                    y.assign(&x.mapv(|x| x + 1e-10 * x.abs()));
+                },
+                block: no_change,
+            }),
+        ),
         // Affine.
-        ("linear", Box::new(Mutant {
-            n: N,
-            product: |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
-                plain(x, y.view_mut());
-                y[0] += 1e-6;
-            },
-            block: no_change,
-        })),
+        (
+            "linear",
+            Box::new(Mutant {
+                n: N,
+                product: |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
+                    plain(x, y.view_mut());
+                    y[0] += 1e-6;
+                },
+                block: no_change,
+            }),
+        ),
         // A difference quotient: nearly linear for vectors of size one.
-        ("linear", Box::new(Mutant {
-            n: N,
-            product: |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
-                let grad = |t: f64| t + t.powi(3);
-                y.assign(&x.mapv(|x| (grad(1.0 + 1e-6 * x) - grad(1.0)) / 1e-6));
-            },
-            block: no_change,
-        })),
+        (
+            "linear",
+            Box::new(Mutant {
+                n: N,
+                product: |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
+                    let grad = |t: f64| t + t.powi(3);
+                    y.assign(&x.mapv(|x| (grad(1.0 + 1e-6 * x) - grad(1.0)) / 1e-6));
+                },
+                block: no_change,
+            }),
+        ),
         ("repeatable", {
             let calls = Cell::new(0);
             Box::new(Mutant {
@@ -136,34 +153,46 @@ fn each_mutant_fails_the_check_that_is_about_it() {
                 block: no_change,
             })
         }),
-        ("finite", Box::new(Mutant {
-            n: N,
-            product: |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
-                plain(x, y.view_mut());
-                y[N - 1] = f64::NAN;
-            },
-            block: no_change,
-        })),
-        ("finite", Box::new(DiagonalOperator::new(Array1::from_elem(N, 1e308)))),
-        ("block", Box::new(Mutant {
-            n: N,
-            product: plain,
-            block: |y: &mut ArrayViewMut2<'_, f64>| {
-                let last = y.nrows() - 1;
-                y[[last, 0]] *= 1.0 + 1e-8;
-            },
-        })),
+        (
+            "finite",
+            Box::new(Mutant {
+                n: N,
+                product: |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
+                    plain(x, y.view_mut());
+                    y[N - 1] = f64::NAN;
+                },
+                block: no_change,
+            }),
+        ),
+        (
+            "finite",
+            Box::new(DiagonalOperator::new(Array1::from_elem(N, 1e308))),
+        ),
+        (
+            "block",
+            Box::new(Mutant {
+                n: N,
+                product: plain,
+                block: |y: &mut ArrayViewMut2<'_, f64>| {
+                    let last = y.nrows() - 1;
+                    y[[last, 0]] *= 1.0 + 1e-8;
+                },
+            }),
+        ),
         // Two rows exchanged.
-        ("block", Box::new(Mutant {
-            n: N,
-            product: plain,
-            block: |y: &mut ArrayViewMut2<'_, f64>| {
-                let first = y.row(0).to_owned();
-                let second = y.row(1).to_owned();
-                y.row_mut(0).assign(&second);
-                y.row_mut(1).assign(&first);
-            },
-        })),
+        (
+            "block",
+            Box::new(Mutant {
+                n: N,
+                product: plain,
+                block: |y: &mut ArrayViewMut2<'_, f64>| {
+                    let first = y.row(0).to_owned();
+                    let second = y.row(1).to_owned();
+                    y.row_mut(0).assign(&second);
+                    y.row_mut(1).assign(&first);
+                },
+            }),
+        ),
     ];
     for (k, (expected, mutant)) in cases.iter().enumerate() {
         let report = examine(mutant);
@@ -180,12 +209,24 @@ fn negative_curvature_is_seen_and_settings_are_checked() {
     let report = examine(&DenseOperator::new(with_spectrum(&spectrum, 2)).unwrap());
     let seen = report.definiteness.unwrap();
     assert!(report.is_valid() && seen.negative_seen);
-    assert!(seen.lowest >= -0.5 - 100.0 * EPS && seen.lowest < -0.4, "{seen:?}");
+    assert!(
+        seen.lowest >= -0.5 - 100.0 * EPS && seen.lowest < -0.4,
+        "{seen:?}"
+    );
     let a = DiagonalOperator::new(normal(3, 1));
     for bad in [
-        ValidateSettings { n_probes: 0, ..Default::default() },
-        ValidateSettings { factor: 0.0, ..Default::default() },
-        ValidateSettings { factor: f64::NAN, ..Default::default() },
+        ValidateSettings {
+            n_probes: 0,
+            ..Default::default()
+        },
+        ValidateSettings {
+            factor: 0.0,
+            ..Default::default()
+        },
+        ValidateSettings {
+            factor: f64::NAN,
+            ..Default::default()
+        },
     ] {
         assert!(validate(&a, &bad).is_err());
     }

@@ -89,7 +89,12 @@ impl<T: Real> DiagonalPreconditioner<T> {
         damping: T,
         exponent: T,
     ) -> Result<Self, SolverError> {
-        check_setting("damping", damping.as_f64(), damping >= T::zero(), "at least zero")?;
+        check_setting(
+            "damping",
+            damping.as_f64(),
+            damping >= T::zero(),
+            "at least zero",
+        )?;
         let usable = exponent > T::zero() && exponent <= T::one();
         check_setting("exponent", exponent.as_f64(), usable, "above 0, at most 1")?;
         Self::new(diagonal.mapv(|d| {

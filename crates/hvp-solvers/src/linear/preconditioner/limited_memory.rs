@@ -11,9 +11,9 @@ use crate::vector::{axpy, dot, norm2, scale};
 
 /// Which pairs of a solve are kept.
 ///
-/// Eigenvalues found by a 150-dimensional solve of 33 iterations, with six of them far above a
-/// cluster: 14 iterations with the first 8 pairs, 50 with 8 spread ones. With six far below it:
-/// 25 against 27, and 17 against 15 with 16 pairs.
+/// Measured on 150 eigenvalues: with six far above a cluster, the first 10 pairs take a solve
+/// from 34 products to 17, while 16 spread ones take it to 26 and 4 spread ones to 39; with six
+/// far below it, 16 spread ones take it from 33 to 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum PairChoice {
     /// The first: they span a whole Krylov space, which holds the eigenvectors of the largest
