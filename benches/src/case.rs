@@ -86,25 +86,32 @@ pub fn vector<T: Real>(n: usize) -> Array1<T> {
         .collect()
 }
 
+/// Inputs and targets: the first `batch` digits, from the start again if there are fewer, with
+/// pixels in [0, 1]; where the network has another number of inputs, column j is pixel j mod 64.
+/// Targets are the labels as unit rows.
+pub(crate) fn rows(case: &Case) -> (Array2<f64>, Array2<f64>) {
+    let digits = digits::<f64>();
+    let (pixels, labels) = (digits.features(), digits.labels());
+    let (rows, columns) = pixels.dim();
+    let (n_inputs, n_outputs) = (case.sizes[0], case.sizes[case.sizes.len() - 1]);
+    let inputs = Array2::from_shape_fn((case.batch, n_inputs), |(row, column)| {
+        pixels[[row % rows, column % columns]] / WHITE
+    });
+    let targets = Array2::from_shape_fn((case.batch, n_outputs), |(row, output)| {
+        f64::from(labels[row % rows] % n_outputs == output)
+    });
+    (inputs, targets)
+}
+
 impl<T: Real> Problem<T> {
-    /// The first `batch` digits, from the start again if there are fewer, with pixels in [0, 1];
-    /// where the network has another number of inputs, column j is pixel j mod 64. Targets are the
-    /// labels as unit rows. The vector is [`vector`].
+    /// A case on the digits, with the data of [`rows`]. The vector to multiply is [`vector`].
     ///
     /// # Errors
     /// [`NetworkError`] for sizes that make no network.
     pub fn new(case: &Case) -> Result<Self, NetworkError> {
         let network = case.network()?;
-        let digits = digits::<f64>();
-        let (pixels, labels) = (digits.features(), digits.labels());
-        let (rows, columns) = pixels.dim();
-        let inputs = Array2::from_shape_fn((case.batch, network.sizes()[0]), |(row, column)| {
-            T::of(pixels[[row % rows, column % columns]] / WHITE)
-        });
-        let n_outputs = network.sizes()[network.sizes().len() - 1];
-        let targets = Array2::from_shape_fn((case.batch, n_outputs), |(row, output)| {
-            T::of(f64::from(labels[row % rows] % n_outputs == output))
-        });
+        let (inputs, targets) = rows(case);
+        let (inputs, targets) = (inputs.mapv(T::of), targets.mapv(T::of));
         let x = network.init(SEED);
         Ok(Self {
             v: vector(x.len()),

@@ -39,6 +39,10 @@ pub struct Args {
     /// them, such as "64-20-15-10/b256 hvp_linearized f64".
     #[arg(long, conflicts_with = "peers")]
     pub profile: bool,
+    /// Minimise test problems and small classifiers by every method instead, and by those of scipy,
+    /// argmin and basin: a performance profile by cost and by time.
+    #[arg(long, conflicts_with_all = ["peers", "profile"])]
+    pub solvers: bool,
     /// Answer a request of such a comparison: what each engine's process does.
     #[arg(long, value_name = "FILE", hide = true)]
     pub request: Option<PathBuf>,
@@ -194,6 +198,7 @@ mod tests {
             (&["--engines", "jax"], "--peers"),
             (&["--rounds", "2"], "--peers"),
             (&["--peers", "--rounds", "0"], "1.."),
+            (&["--solvers", "--peers"], "--peers"),
         ] {
             let error = Args::try_parse_from(["bench"].iter().chain(words)).unwrap_err();
             assert_eq!(error.exit_code(), 2);

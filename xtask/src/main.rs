@@ -55,6 +55,10 @@ struct BenchArgs {
     /// them, such as "64-20-15-10/b256 hvp_linearized f64".
     #[arg(long, conflicts_with = "peers")]
     profile: bool,
+    /// Minimise test problems and small classifiers by every method instead, and by those of scipy,
+    /// argmin and basin.
+    #[arg(long, conflicts_with_all = ["peers", "profile"])]
+    solvers: bool,
 }
 
 impl BenchArgs {
@@ -69,6 +73,9 @@ impl BenchArgs {
         }
         if self.profile {
             forwarded.push("--profile".into());
+        }
+        if self.solvers {
+            forwarded.push("--solvers".into());
         }
         let out = self.out.clone().map(PathBuf::into_os_string);
         let options = [
@@ -180,6 +187,7 @@ mod tests {
     #[test]
     fn a_profile_is_asked_for_by_its_flag() {
         assert_eq!(forwarded(&["--profile"]), ["--profile"]);
+        assert_eq!(forwarded(&["--solvers", "--quick"]), ["--quick", "--solvers"]);
     }
 
     #[test]

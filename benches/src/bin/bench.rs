@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use benches::cli::Args;
 use benches::error::BenchError;
 use benches::heap::CountingAllocator;
-use benches::{output, peers, profile, session};
+use benches::{output, peers, profile, session, solvers};
 use clap::Parser;
 
 #[global_allocator]
@@ -36,6 +36,9 @@ fn run(args: &Args) -> Result<String, BenchError> {
     output::check_writable(&args.out)?;
     if args.peers {
         return peers::run(args);
+    }
+    if args.solvers {
+        return solvers::run(args);
     }
     let mut session = session::run(args, &HEAP)?;
     output::finish(&mut session, &args.out)

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `2026-11-21`, in UTC.
 #[must_use]
-pub(super) fn today() -> String {
+pub(crate) fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH);
     date(seconds.map_or(0, |since| since.as_secs() / 86_400))
 }

@@ -70,6 +70,9 @@ impl Engine {
     }
 }
 
+/// Of each engine the names and versions of its packages.
+pub type Versions = BTreeMap<String, BTreeMap<String, String>>;
+
 /// Engines that can be had, each with the command that a request's path completes, and of the
 /// others the reasons.
 #[derive(Debug, Default)]
@@ -79,7 +82,7 @@ pub struct Available {
     /// Reasons.
     pub absent: BTreeMap<String, String>,
     /// Versions of each engine's packages.
-    pub versions: BTreeMap<String, BTreeMap<String, String>>,
+    pub versions: Versions,
 }
 
 impl Available {
@@ -87,7 +90,10 @@ impl Available {
     #[must_use]
     pub fn prepare(engines: &[Engine], target: &Path) -> Self {
         let mut found = Self::default();
-        let python: Vec<_> = of(engines, Program::Python);
+        let python: Vec<_> = of(engines, Program::Python)
+            .iter()
+            .map(|engine| engine.name)
+            .collect();
         let environment = Environment::make(&python, target);
         for &engine in engines {
             let command = match (engine.program, &environment) {
@@ -107,10 +113,7 @@ impl Available {
             found.versions.extend(environment.versions);
         }
         for engine in of(engines, Program::Cargo) {
-            if let Some(version) = locked_version(engine.name) {
-                let version = BTreeMap::from([(engine.name.to_string(), version)]);
-                found.versions.insert(engine.name.into(), version);
-            }
+            found.versions.extend(locked(engine.name));
         }
         found
     }
@@ -137,11 +140,11 @@ fn own() -> Result<Vec<OsString>, String> {
 struct Environment {
     python: PathBuf,
     absent: BTreeMap<String, String>,
-    versions: BTreeMap<String, BTreeMap<String, String>>,
+    versions: Versions,
 }
 
 impl Environment {
-    fn make(engines: &[Engine], target: &Path) -> Result<Self, String> {
+    fn make(engines: &[&str], target: &Path) -> Result<Self, String> {
         if engines.is_empty() {
             return Err("no engine in Python is asked for".into());
         }
@@ -150,7 +153,7 @@ impl Environment {
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command.arg(sources().join("environment.py"));
         command.arg(target.join("peers-venv"));
-        command.args(engines.iter().map(|engine| engine.name));
+        command.args(engines);
         let output = command.stderr(std::process::Stdio::piped()).output();
         let output = output.map_err(|error| format!("python3 cannot be started: {error}"))?;
         if !output.status.success() {
@@ -170,8 +173,33 @@ impl Environment {
     }
 }
 
+/// The command of a script that needs the packages of several engines, and their versions.
+pub(crate) fn script(
+    name: &str,
+    needs: &[&str],
+    target: &Path,
+) -> Result<(Vec<OsString>, Versions), String> {
+    let environment = Environment::make(needs, target)?;
+    let missing = needs.iter().find_map(|&need| environment.absent.get(need));
+    if let Some(reason) = missing {
+        return Err(reason.clone());
+    }
+    let script = sources().join(name);
+    let command = vec![environment.python.into(), script.into()];
+    Ok((command, environment.versions))
+}
+
+/// The version of a Rust engine.
+pub(crate) fn locked(engine: &str) -> Versions {
+    let version = locked_version(engine).map(|version| {
+        let version = BTreeMap::from([(engine.to_string(), version)]);
+        (engine.to_string(), version)
+    });
+    version.into_iter().collect()
+}
+
 /// Builds a binary of the package of Rust engines.
-fn build(engine: &str, target: &Path) -> Result<Vec<OsString>, String> {
+pub(crate) fn build(engine: &str, target: &Path) -> Result<Vec<OsString>, String> {
     let target = target.join("peers-rust");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

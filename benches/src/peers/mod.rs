@@ -8,7 +8,7 @@
 mod candidate;
 pub mod cases;
 pub mod compare;
-mod date;
+pub(crate) mod date;
 pub mod engine;
 pub mod facts;
 mod floor;

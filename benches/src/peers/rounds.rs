@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::engine::{Engine, last_line};
 use super::measurement::Measurement;
@@ -191,11 +192,11 @@ impl Found {
 }
 
 /// The results of a process, or what went wrong with it.
-fn run_process(
+pub(crate) fn run_process<R: DeserializeOwned>(
     command: &[OsString],
     request: &Path,
     folder: &Path,
-) -> Result<Vec<Measurement>, String> {
+) -> Result<R, String> {
     let (program, arguments) = command.split_first().ok_or("no command")?;
     // Files rather than pipes: nobody has to read while the process measures.
     let (stdout, out) = capture(folder, "stdout")?;
@@ -326,7 +327,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("bench-rounds-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let command = ["/no/such/program".into()];
-        let reason = run_process(&command, Path::new("request.json"), &folder).unwrap_err();
+        let run = run_process::<Vec<Measurement>>;
+        let reason = run(&command, Path::new("request.json"), &folder).unwrap_err();
         assert!(reason.contains("cannot be started"), "{reason}");
         fs::remove_dir_all(&folder).unwrap();
     }

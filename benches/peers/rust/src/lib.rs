@@ -5,6 +5,8 @@
 
 mod candidate;
 mod request;
+#[cfg(feature = "solve")]
+pub mod solve;
 mod timing;
 
 pub use candidate::{Call, Candidate, Digest, Failure, Session, main};

@@ -7,10 +7,12 @@
 mod build;
 mod display;
 
+use std::hash::BuildHasher;
 use std::panic::Location;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
 use crate::ops::{Attr, Op};
@@ -33,18 +35,11 @@ impl NodeId {
 pub(crate) type Operands = SmallVec<[NodeId; 2]>;
 
 /// One instruction: an operation, its operands, and the shape of its result.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Node {
     pub(crate) op: Op,
     pub(crate) inputs: Operands,
     pub(crate) shape: Shape,
-}
-
-#[derive(PartialEq, Eq, Hash, Clone, Debug)]
-struct Key {
-    op: Op,
-    inputs: Operands,
-    shape: Shape,
 }
 
 /// A list of instructions; see the module's text.
@@ -52,7 +47,7 @@ struct Key {
 pub(crate) struct Graph {
     nodes: Vec<Node>,
     /// Finds an equal instruction. Only ever looked up, never iterated.
-    known: FxHashMap<Key, NodeId>,
+    known: HashTable<NodeId>,
     /// The arrays of constant instructions.
     arrays: Vec<Arc<[f64]>>,
     /// The caller's line for instructions that came from recording.
@@ -148,15 +143,17 @@ impl Graph {
     }
 
     fn append(&mut self, op: Op, inputs: Operands, shape: Shape) -> NodeId {
-        let key = Key { op, inputs, shape };
-        if let Some(&id) = self.known.get(&key) {
+        let node = Node { op, inputs, shape };
+        let hash = FxBuildHasher.hash_one(&node);
+        let equal = |id: &NodeId| self.nodes[id.index()] == node;
+        if let Some(&id) = self.known.find(hash, equal) {
             return id;
         }
         let id = NodeId::from_index(self.len());
-        let Key { op, inputs, shape } = key.clone();
-        self.nodes.push(Node { op, inputs, shape });
+        self.nodes.push(node);
         self.sites.push(None);
-        self.known.insert(key, id);
+        let hash_of = |id: &NodeId| FxBuildHasher.hash_one(&self.nodes[id.index()]);
+        self.known.insert_unique(hash, id, hash_of);
         id
     }
 

@@ -72,9 +72,8 @@ impl Primitive for Elementwise {
         }
     }
 
-    fn lowering(&self) -> Lowering {
-        let itself = ELEMENTWISE.iter().find(|op| op.name == self.name);
-        Lowering::Map(itself.expect("every elementwise primitive is in the list"))
+    fn lowering(&'static self) -> Lowering {
+        Lowering::Map(self)
     }
 
     fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
@@ -137,6 +136,7 @@ macro_rules! elementwise {
         )*
 
         /// Every elementwise primitive.
+        #[cfg(test)]
         pub(crate) static ELEMENTWISE: &[&Elementwise] = &[$(&$static),*];
     };
 }
@@ -207,6 +207,13 @@ elementwise! {
         partial: Some(|g, s, _| {
             let sin = g.map1(&SIN, s.inputs[0]);
             g.neg(sin)
+        }), algebra: plain;
+    ATAN2 = "atan2" / 2, DEAR, (0.5, 2.0), |_c, x, y| x.atan2(y),
+        partial: Some(|g, s, which| {
+            let (x, y) = (g.map1(&SQUARE, s.inputs[0]), g.map1(&SQUARE, s.inputs[1]));
+            let radius = g.add(x, y);
+            let slope = g.map2(&DIV, s.inputs[1 - which], radius);
+            if which == 0 { slope } else { g.neg(slope) }
         }), algebra: plain;
     TANH = "tanh" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_tanh::<I>(),
         partial: Some(|g, s, _| {

@@ -44,7 +44,7 @@ impl Primitive for Reshape {
         Rule::Linear
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::View
     }
 
@@ -103,7 +103,7 @@ impl Primitive for Permute {
         Rule::Linear
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::View
     }
 
@@ -183,7 +183,7 @@ impl Primitive for Slice {
         Rule::Linear
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::View
     }
 
@@ -252,7 +252,7 @@ impl Primitive for Broadcast {
         Rule::Linear
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::View
     }
 
@@ -346,7 +346,7 @@ impl Primitive for Place {
         Rule::Linear
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::Place
     }
 
@@ -440,7 +440,7 @@ impl Primitive for StopGradient {
         Rule::Constant
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::View
     }
 

@@ -31,7 +31,7 @@ impl Primitive for MatMul {
         Rule::Bilinear
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::MatMul
     }
 

@@ -74,7 +74,7 @@ impl Primitive for Sum {
         Rule::Linear
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::Reduce(Reduction::Sum)
     }
 
@@ -135,7 +135,7 @@ impl Primitive for Max {
         Rule::Reduction
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::Reduce(Reduction::Max)
     }
 
@@ -173,7 +173,7 @@ impl Primitive for LogSumExp {
         Rule::Reduction
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         Lowering::Reduce(Reduction::LogSumExp)
     }
 

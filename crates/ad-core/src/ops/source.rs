@@ -32,7 +32,7 @@ macro_rules! source {
             fn rule(&self) -> Rule {
                 Rule::Constant
             }
-            fn lowering(&self) -> Lowering {
+            fn lowering(&'static self) -> Lowering {
                 Lowering::Source
             }
             fn batch(&self, _graph: &mut Graph, call: &Batch<'_>) -> NodeId {

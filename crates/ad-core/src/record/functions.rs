@@ -65,6 +65,22 @@ impl<'t> Var<'t> {
         self.with_constant(&ew::POWF, c)
     }
 
+    /// The angle of the point (`x`, this variable) of the plane, element by element, in (−π, π]:
+    /// arctan(y/x) for x > 0. Its derivative at the origin is not finite. By the scalar library.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let angle = Function::<f64>::record_scalars(2, |v| v[1].atan2(v[0]))?;
+    /// assert_eq!(angle.value(&[-1.0, 0.0])?, std::f64::consts::PI);
+    /// assert_eq!(angle.gradient(&[3.0, 4.0])?.to_vec(), [-4.0 / 25.0, 3.0 / 25.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn atan2(self, x: Self) -> Self {
+        self.binary(Op::new(&ew::ATAN2, Attr::None), x)
+    }
+
     /// xⁿ of each element, by repeated squaring.
     #[track_caller]
     #[must_use]

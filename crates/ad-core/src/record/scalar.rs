@@ -53,6 +53,9 @@ pub trait Scalar:
     /// The cosine.
     #[must_use]
     fn cos(self) -> Self;
+    /// The angle of the point (`x`, self) of the plane, in (−π, π].
+    #[must_use]
+    fn atan2(self, x: Self) -> Self;
     /// The hyperbolic tangent.
     #[must_use]
     fn tanh(self) -> Self;
@@ -85,6 +88,9 @@ impl Scalar for f64 {
     }
     fn cos(self) -> Self {
         self.cos()
+    }
+    fn atan2(self, x: Self) -> Self {
+        self.atan2(x)
     }
     fn tanh(self) -> Self {
         self.tanh()
@@ -126,6 +132,10 @@ impl Scalar for Var<'_> {
     #[track_caller]
     fn cos(self) -> Self {
         Var::cos(self)
+    }
+    #[track_caller]
+    fn atan2(self, x: Self) -> Self {
+        Var::atan2(self, x)
     }
     #[track_caller]
     fn tanh(self) -> Self {

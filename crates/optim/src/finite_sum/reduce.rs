@@ -4,8 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use ad_core::{Real, Residuals};
 use ndarray::ArrayViewMut1;
-use rayon::prelude::*;
 use smallvec::SmallVec;
+
+use crate::parallel::share;
 
 /// The most accumulators whose list stays off the heap.
 const INLINE: usize = 16;
@@ -122,12 +123,8 @@ pub(super) fn reduce<T: Real, S: Send>(
                 let run = |(at, lane): (usize, &mut (&mut S, Accumulator<'_, T>))| {
                     sum(at, lane.0, &mut lane.1);
                 };
-                if parallel && lanes.len() > 1 {
-                    lanes
-                        .par_iter_mut()
-                        .enumerate()
-                        .with_max_len(1)
-                        .for_each(run);
+                if parallel {
+                    share(lanes.len(), lanes.iter_mut().enumerate(), run);
                 } else {
                     lanes.iter_mut().enumerate().for_each(run);
                 }
@@ -155,8 +152,9 @@ fn combine<T: Real>(out: &mut [T], totals: &[Vec<T>], factor: T, parallel: bool)
         }
         scale(out, factor);
     };
-    if parallel && out.len() > CHUNK {
-        out.par_chunks_mut(CHUNK).enumerate().for_each(piece);
+    let chunks = out.len().div_ceil(CHUNK);
+    if parallel && chunks > 1 {
+        share(chunks, out.chunks_mut(CHUNK).enumerate(), piece);
     } else {
         out.chunks_mut(CHUNK).enumerate().for_each(piece);
     }

@@ -2,9 +2,11 @@
 
 use ad_core::Real;
 use hvp_solvers::SolverError;
-use ndarray::{Array1, ArrayView1, ArrayViewMut1, Zip};
+use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use serde::{Deserialize, Serialize};
 
+use super::root::RootOver;
+use super::sweep::{Element, sweep};
 use super::{Convention, FirstOrder, check_lengths};
 use crate::bits;
 use crate::settings::{in_unit, non_negative};
@@ -194,26 +196,19 @@ impl Adam {
         let root2 = T::of(correction2.sqrt());
         let (gain1, beta2) = (T::of(1.0 - self.beta1), T::of(self.beta2));
         let (gain2, epsilon) = (T::of(1.0 - self.beta2), T::of(self.epsilon));
-        // torch.lerp switches to the other endpoint at weight ½.
-        let from_start = 1.0 - self.beta1 < 0.5;
-        let one = T::one();
-        Zip::from(params)
-            .and(grad)
-            .and(&mut state.mean)
-            .and(&mut state.square)
-            .for_each(|p, &g, m, v| {
-                let start = *p * shrink;
-                let g = g + coupled * start;
-                let gap = g - *m;
-                *m = if from_start {
-                    *m + gain1 * gap
-                } else {
-                    g - gap * (one - gain1)
-                };
-                *v = *v * beta2 + gain2 * g * g;
-                let denominator = v.sqrt() / root2 + epsilon;
-                *p = start + minus_size * *m / denominator;
-            });
+        let element = PyTorch {
+            shrink,
+            coupled,
+            gain1,
+            // torch.lerp switches to the other endpoint at weight ½.
+            from_start: 1.0 - self.beta1 < 0.5,
+            beta2,
+            gain2,
+            root2: RootOver::new(root2),
+            epsilon,
+            minus_size,
+        };
+        sweep(element, params, grad, [&mut state.mean, &mut state.square]);
     }
 
     fn step_optax<T: Real>(
@@ -234,16 +229,76 @@ impl Adam {
         let (beta1, gain1) = (T::of(self.beta1), T::of(1.0 - self.beta1));
         let (beta2, gain2) = (T::of(self.beta2), T::of(1.0 - self.beta2));
         let epsilon = T::of(self.epsilon);
-        Zip::from(params)
-            .and(grad)
-            .and(&mut state.mean)
-            .and(&mut state.square)
-            .for_each(|p, &g, m, v| {
-                let g = g + coupled * *p;
-                *m = gain1 * g + beta1 * *m;
-                *v = gain2 * (g * g) + beta2 * *v;
-                let adam = (*m / correction1) / ((*v / correction2).sqrt() + epsilon);
-                *p += minus_rate * (adam + decoupled * *p);
-            });
+        let element = Optax {
+            coupled,
+            beta1,
+            gain1,
+            beta2,
+            gain2,
+            correction1,
+            correction2,
+            epsilon,
+            minus_rate,
+            decoupled,
+        };
+        sweep(element, params, grad, [&mut state.mean, &mut state.square]);
+    }
+}
+
+/// One parameter's update in the arithmetic of `torch.optim`.
+#[derive(Clone, Copy)]
+struct PyTorch<T> {
+    shrink: T,
+    coupled: T,
+    gain1: T,
+    from_start: bool,
+    beta2: T,
+    gain2: T,
+    root2: RootOver<T>,
+    epsilon: T,
+    minus_size: T,
+}
+
+impl<T: Real> Element<T, 2> for PyTorch<T> {
+    #[inline(always)]
+    fn update(self, p: T, g: T, [m, v]: [&mut T; 2]) -> T {
+        let start = p * self.shrink;
+        let g = g + self.coupled * start;
+        let gap = g - *m;
+        *m = if self.from_start {
+            *m + self.gain1 * gap
+        } else {
+            g - gap * (T::one() - self.gain1)
+        };
+        *v = *v * self.beta2 + self.gain2 * g * g;
+        let denominator = self.root2.of(*v) + self.epsilon;
+        start + self.minus_size * *m / denominator
+    }
+}
+
+/// One parameter's update in the arithmetic of `optax`.
+#[derive(Clone, Copy)]
+struct Optax<T> {
+    coupled: T,
+    beta1: T,
+    gain1: T,
+    beta2: T,
+    gain2: T,
+    correction1: T,
+    correction2: T,
+    epsilon: T,
+    minus_rate: T,
+    decoupled: T,
+}
+
+impl<T: Real> Element<T, 2> for Optax<T> {
+    #[inline(always)]
+    fn update(self, p: T, g: T, [m, v]: [&mut T; 2]) -> T {
+        let g = g + self.coupled * p;
+        *m = self.gain1 * g + self.beta1 * *m;
+        *v = self.gain2 * (g * g) + self.beta2 * *v;
+        let root = (*v / self.correction2).sqrt();
+        let adam = (*m / self.correction1) / (root + self.epsilon);
+        p + self.minus_rate * (adam + self.decoupled * p)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A rule is an immutable record of hyperparameters. [`FirstOrder::init`] makes the
 //! state, [`FirstOrder::step`] updates parameters and state in one pass over memory,
-//! and nothing is allocated in a step. The rate is an argument, so that any
+//! in place, with the widest vectors of the processor and, from some thousand parameters
+//! on, the threads of the current rayon pool. The rate is an argument, so that any
 //! [`Schedule`](crate::schedule::Schedule) can drive any rule. Every element is
 //! updated by the same scalar expression, in an order fixed by the rule alone, so
 //! that trajectories are reproducible bit for bit.
@@ -25,7 +26,9 @@
 mod adam;
 mod descent;
 mod rmsprop;
+mod root;
 mod sgd;
+mod sweep;
 
 pub use adam::{Adam, AdamState, WeightDecay};
 pub use descent::{Descent, DescentState};

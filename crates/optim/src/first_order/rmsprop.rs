@@ -2,9 +2,10 @@
 
 use ad_core::Real;
 use hvp_solvers::SolverError;
-use ndarray::{Array1, ArrayView1, ArrayViewMut1, Zip};
+use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use serde::{Deserialize, Serialize};
 
+use super::sweep::{Element, sweep};
 use super::{Convention, FirstOrder, check_lengths};
 use crate::bits;
 use crate::settings::{in_unit, non_negative};
@@ -131,42 +132,73 @@ impl<T: Real> FirstOrder<T> for RmsProp {
         learning_rate: f64,
     ) {
         check_lengths(state.square.len(), params.len(), grad.len());
-        let element = Element::new(self, learning_rate);
+        let step = Step::new(self, learning_rate);
         let RmsPropState {
             square,
             mean,
             buffer,
         } = state;
-        let zip = Zip::from(params).and(grad).and(square);
-        // Four loops rather than four tests in every element.
         match (self.centered, self.momentum > 0.0) {
-            (false, false) => zip.for_each(|p, &g, v| {
-                let g = element.decayed(g, *p);
-                element.update_square(v, g);
-                *p += element.alone(g, *v);
-            }),
-            (true, false) => zip.and(mean).for_each(|p, &g, v, m| {
-                let g = element.decayed(g, *p);
-                element.update_square(v, g);
-                *p += element.alone(g, element.update_variance(m, *v, g));
-            }),
-            (false, true) => zip.and(buffer).for_each(|p, &g, v, b| {
-                let g = element.decayed(g, *p);
-                element.update_square(v, g);
-                *p += element.with_momentum(b, g, *v);
-            }),
-            (true, true) => zip.and(mean).and(buffer).for_each(|p, &g, v, m, b| {
-                let g = element.decayed(g, *p);
-                element.update_square(v, g);
-                *p += element.with_momentum(b, g, element.update_variance(m, *v, g));
-            }),
+            (false, false) => sweep(Plain(step), params, grad, [square]),
+            (true, false) => sweep(Centered(step), params, grad, [square, mean]),
+            (false, true) => sweep(Momentum(step), params, grad, [square, buffer]),
+            (true, true) => sweep(CenteredMomentum(step), params, grad, [square, mean, buffer]),
         }
+    }
+}
+
+/// Neither centred nor with momentum.
+#[derive(Clone, Copy)]
+struct Plain<T>(Step<T>);
+
+impl<T: Real> Element<T, 1> for Plain<T> {
+    #[inline(always)]
+    fn update(self, p: T, g: T, [v]: [&mut T; 1]) -> T {
+        let g = self.0.decayed(g, p);
+        self.0.update_square(v, g);
+        p + self.0.alone(g, *v)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Centered<T>(Step<T>);
+
+impl<T: Real> Element<T, 2> for Centered<T> {
+    #[inline(always)]
+    fn update(self, p: T, g: T, [v, m]: [&mut T; 2]) -> T {
+        let g = self.0.decayed(g, p);
+        self.0.update_square(v, g);
+        p + self.0.alone(g, self.0.update_variance(m, *v, g))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Momentum<T>(Step<T>);
+
+impl<T: Real> Element<T, 2> for Momentum<T> {
+    #[inline(always)]
+    fn update(self, p: T, g: T, [v, b]: [&mut T; 2]) -> T {
+        let g = self.0.decayed(g, p);
+        self.0.update_square(v, g);
+        p + self.0.with_momentum(b, g, *v)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct CenteredMomentum<T>(Step<T>);
+
+impl<T: Real> Element<T, 3> for CenteredMomentum<T> {
+    #[inline(always)]
+    fn update(self, p: T, g: T, [v, m, b]: [&mut T; 3]) -> T {
+        let g = self.0.decayed(g, p);
+        self.0.update_square(v, g);
+        p + self.0.with_momentum(b, g, self.0.update_variance(m, *v, g))
     }
 }
 
 /// The scalar arithmetic of one parameter, constants rounded to its type.
 #[derive(Clone, Copy)]
-struct Element<T> {
+struct Step<T> {
     alpha: T,
     gain: T,
     epsilon: T,
@@ -176,9 +208,9 @@ struct Element<T> {
     convention: Convention,
 }
 
-impl<T: Real> Element<T> {
+impl<T: Real> Step<T> {
     fn new(rule: &RmsProp, learning_rate: f64) -> Self {
-        Element {
+        Step {
             alpha: T::of(rule.decay),
             gain: T::of(1.0 - rule.decay),
             epsilon: T::of(rule.epsilon),

@@ -2,9 +2,10 @@
 
 use ad_core::Real;
 use hvp_solvers::SolverError;
-use ndarray::{Array1, ArrayView1, ArrayViewMut1, Zip};
+use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use serde::{Deserialize, Serialize};
 
+use super::sweep::{Element, sweep};
 use super::{FirstOrder, check_lengths};
 use crate::bits;
 use crate::settings::{in_unit, non_negative};
@@ -111,23 +112,42 @@ impl<T: Real> FirstOrder<T> for Sgd {
         learning_rate: f64,
     ) {
         check_lengths(state.dim, params.len(), grad.len());
-        let (minus_rate, mu) = (T::of(-learning_rate), T::of(self.momentum));
-        let decay = T::of(self.weight_decay);
-        let zip = Zip::from(params).and(grad);
-        if !self.has_momentum() {
-            zip.for_each(|p, &g| *p += minus_rate * (g + decay * *p));
-        } else if self.nesterov {
-            zip.and(&mut state.buffer).for_each(|p, &g, b| {
-                let g = g + decay * *p;
-                *b = mu * *b + g;
-                *p += minus_rate * (g + mu * *b);
-            });
+        let element = Step {
+            minus_rate: T::of(-learning_rate),
+            mu: T::of(self.momentum),
+            decay: T::of(self.weight_decay),
+            nesterov: self.nesterov,
+        };
+        if self.has_momentum() {
+            sweep(element, params, grad, [&mut state.buffer]);
         } else {
-            zip.and(&mut state.buffer).for_each(|p, &g, b| {
-                let g = g + decay * *p;
-                *b = mu * *b + g;
-                *p += minus_rate * *b;
-            });
+            sweep(element, params, grad, []);
         }
+    }
+}
+
+/// The update of one parameter.
+#[derive(Clone, Copy)]
+struct Step<T> {
+    minus_rate: T,
+    mu: T,
+    decay: T,
+    nesterov: bool,
+}
+
+impl<T: Real> Element<T, 0> for Step<T> {
+    #[inline(always)]
+    fn update(self, p: T, g: T, []: [&mut T; 0]) -> T {
+        p + self.minus_rate * (g + self.decay * p)
+    }
+}
+
+impl<T: Real> Element<T, 1> for Step<T> {
+    #[inline(always)]
+    fn update(self, p: T, g: T, [b]: [&mut T; 1]) -> T {
+        let g = g + self.decay * p;
+        *b = self.mu * *b + g;
+        let direction = if self.nesterov { g + self.mu * *b } else { *b };
+        p + self.minus_rate * direction
     }
 }

@@ -148,7 +148,7 @@ impl Primitive for Mutant {
         }
     }
 
-    fn lowering(&self) -> Lowering {
+    fn lowering(&'static self) -> Lowering {
         match (self.fault, self.inner.lowering()) {
             (Fault::WrongKernel, Lowering::Map(op)) if op.arity == 2 => {
                 let same = std::ptr::eq(op, &ew::SUB);

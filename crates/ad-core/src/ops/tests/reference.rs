@@ -58,6 +58,7 @@ fn elementwise(name: &str) -> Option<fn(f64, f64, f64) -> f64> {
         "ln_1p" => |_, x, _| x.ln_1p(),
         "sin" => |_, x, _| x.sin(),
         "cos" => |_, x, _| x.cos(),
+        "atan2" => |_, x, y| (x / y).atan(), // in the first quadrant
         "tanh" => |_, x, _| x.tanh(),
         "sigmoid" => |_, x, _| 1.0 / (1.0 + (-x).exp()),
         "softplus" => |_, x, _| x.exp().ln_1p(),
