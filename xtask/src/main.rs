@@ -187,7 +187,10 @@ mod tests {
     #[test]
     fn a_profile_is_asked_for_by_its_flag() {
         assert_eq!(forwarded(&["--profile"]), ["--profile"]);
-        assert_eq!(forwarded(&["--solvers", "--quick"]), ["--quick", "--solvers"]);
+        assert_eq!(
+            forwarded(&["--solvers", "--quick"]),
+            ["--quick", "--solvers"]
+        );
     }
 
     #[test]

@@ -66,7 +66,10 @@ fn finish(report: &Report, args: &Args) -> Result<String, BenchError> {
     write(&args.out.join("solvers.md"), text.as_bytes())?;
     for (name, title, profiles) in report.charts() {
         let svg = plot::svg(title, profiles)?;
-        write(&args.out.join(format!("solvers_{name}.svg")), svg.as_bytes())?;
+        write(
+            &args.out.join(format!("solvers_{name}.svg")),
+            svg.as_bytes(),
+        )?;
     }
     let out = args.out.display();
     Ok(format!(

@@ -24,7 +24,10 @@ enum Source {
 
 /// All engines.
 const ENGINES: [(&str, Source); 3] = [
-    ("scipy", Source::Script("solvers_peer.py", &["jax", "scipy"])),
+    (
+        "scipy",
+        Source::Script("solvers_peer.py", &["jax", "scipy"]),
+    ),
     ("argmin", Source::Crate),
     ("basin", Source::Crate),
 ];
@@ -60,7 +63,9 @@ impl Others {
         let path = folder.join("request.json");
         if let Err(error) = write_json(&path, &request) {
             let reason = error.to_string();
-            found.absent = ENGINES.map(|(name, _)| (name.into(), reason.clone())).into();
+            found.absent = ENGINES
+                .map(|(name, _)| (name.into(), reason.clone()))
+                .into();
             return found;
         }
         for (name, source) in ENGINES {

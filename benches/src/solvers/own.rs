@@ -135,12 +135,7 @@ pub(super) fn all(tasks: &[Task]) -> Result<Vec<Run>, BenchError> {
 }
 
 /// The runs of a method are the same but for their times, of which the least is kept.
-fn best(
-    task: &Task,
-    start: &Array1<f64>,
-    name: &str,
-    method: Method,
-) -> Result<Run, BenchError> {
+fn best(task: &Task, start: &Array1<f64>, name: &str, method: Method) -> Result<Run, BenchError> {
     let mut best: Option<Run> = None;
     for _ in 0..REPEATS {
         let f = Counted::new(&task.function, &task.request.answers);

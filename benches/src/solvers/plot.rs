@@ -27,7 +27,11 @@ pub(super) fn svg(title: &str, profiles: &[Profile]) -> Result<String, BenchErro
 /// The steps of ρ: level up to each ratio, then up.
 fn steps(profile: &Profile) -> Vec<(f64, f64)> {
     let mut points = vec![(1.0, profile.at(1.0))];
-    for &ratio in profile.ratios.iter().filter(|&&ratio| 1.0 < ratio && ratio <= MOST) {
+    for &ratio in profile
+        .ratios
+        .iter()
+        .filter(|&&ratio| 1.0 < ratio && ratio <= MOST)
+    {
         let before = points[points.len() - 1].1;
         points.extend([(ratio, before), (ratio, profile.at(ratio))]);
     }
@@ -38,7 +42,11 @@ fn steps(profile: &Profile) -> Vec<(f64, f64)> {
 /// Colours that go round; this project's methods are drawn thick.
 fn style(at: usize, profile: &Profile, count: usize) -> ShapeStyle {
     let hue = at as f64 / count as f64;
-    let width = if profile.method.starts_with("ours") { 3 } else { 1 };
+    let width = if profile.method.starts_with("ours") {
+        3
+    } else {
+        1
+    };
     HSLColor(hue, 0.75, 0.42).stroke_width(width)
 }
 
@@ -67,7 +75,9 @@ fn draw(
     for (at, profile) in profiles.iter().enumerate() {
         let style = style(at, profile, profiles.len());
         let series = context.draw_series(LineSeries::new(steps(profile), style))?;
-        series.label(&profile.method).legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 24, y)], style));
+        series
+            .label(&profile.method)
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 24, y)], style));
     }
     context
         .configure_series_labels()

@@ -38,7 +38,9 @@ pub(super) fn profiles(
 ) -> Vec<Profile> {
     let cost = &cost;
     let costs = |task: usize| (0..methods.len()).filter_map(move |method| cost(method, task));
-    let least: Vec<f64> = (0..n_tasks).map(|task| costs(task).fold(f64::INFINITY, f64::min)).collect();
+    let least: Vec<f64> = (0..n_tasks)
+        .map(|task| costs(task).fold(f64::INFINITY, f64::min))
+        .collect();
     let profile = |(at, method): (usize, &String)| {
         let ratio = |(task, least): (usize, &f64)| Some(cost(at, task)? / least);
         let mut ratios: Vec<f64> = least.iter().enumerate().filter_map(ratio).collect();
@@ -59,13 +61,19 @@ mod tests {
     /// Two methods on three tasks: costs 1, 4, none and 2, 2, 9.
     #[test]
     fn shares_count_tasks_within_a_factor_of_the_best() {
-        let costs = [[Some(1.0), Some(4.0), None], [Some(2.0), Some(2.0), Some(9.0)]];
+        let costs = [
+            [Some(1.0), Some(4.0), None],
+            [Some(2.0), Some(2.0), Some(9.0)],
+        ];
         let methods = ["a".to_string(), "b".to_string()];
         let found = profiles(&methods, 3, |method, task| costs[method][task]);
         assert_eq!(found[0].ratios, [1.0, 2.0]);
         assert_eq!(found[1].ratios, [1.0, 1.0, 2.0]);
         let third = 1.0 / 3.0;
-        for (profile, at_1, at_2) in [(&found[0], third, 2.0 * third), (&found[1], 2.0 * third, 1.0)] {
+        for (profile, at_1, at_2) in [
+            (&found[0], third, 2.0 * third),
+            (&found[1], 2.0 * third, 1.0),
+        ] {
             assert!((profile.at(1.0) - at_1).abs() < 1e-15);
             assert!((profile.at(2.0) - at_2).abs() < 1e-15);
             assert!((profile.solved() - at_2).abs() < 1e-15);

@@ -178,12 +178,20 @@ fn percent(share: f64) -> String {
 /// A row a task: gradients + products until solved, or how the run ended.
 fn all_runs(report: &Report) -> Table {
     let mut columns = vec![("task", Align::Left)];
-    columns.extend(report.methods.iter().map(|method| (method.as_str(), Align::Right)));
+    columns.extend(
+        report
+            .methods
+            .iter()
+            .map(|method| (method.as_str(), Align::Right)),
+    );
     let mut table = Table::new("Gradients + products, and time, until solved", &columns);
     for task in &report.tasks {
         let cell = |method: &String| match find(&report.runs, method, task) {
             None => "–".into(),
-            Some(Run { solved: Some(solved), .. }) => format!(
+            Some(Run {
+                solved: Some(solved),
+                ..
+            }) => format!(
                 "{} + {}, {}",
                 solved.n_gradients,
                 solved.n_products,
@@ -215,7 +223,9 @@ fn notes(report: &Report) -> Vec<String> {
         lines.push(format!("{engine} is absent: {reason}"));
     }
     for packages in report.versions.values() {
-        let packages = packages.iter().map(|(name, version)| format!("{name} {version}"));
+        let packages = packages
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"));
         lines.push(packages.collect::<Vec<_>>().join(", "));
     }
     lines
@@ -254,7 +264,10 @@ mod tests {
         let absent = BTreeMap::from([("basin".to_string(), "cannot be built".to_string())]);
         let report = Report::new(tasks, runs, absent, Versions::new());
         let text = terminal(&report);
-        assert!(text.contains("10 by ours: trust region, 13 by scipy: trust-ncg"), "{text}");
+        assert!(
+            text.contains("10 by ours: trust region, 13 by scipy: trust-ncg"),
+            "{text}"
+        );
         assert!(text.contains("2 outer iterations 11."), "{text}");
         assert!(text.contains("basin is absent: cannot be built"), "{text}");
         let text = markdown(&report, &Machine::here(true), "2026-11-22");

@@ -60,13 +60,16 @@ const QUICK: usize = 12;
 const ROWS: usize = 300;
 
 /// Layers, and λ. The first two are convex.
-const NETWORKS: [(&[usize], f64); 3] = [(&[64, 10], 1e-2), (&[64, 10], 1e-4), (&[64, 10, 10], 1e-2)];
+const NETWORKS: [(&[usize], f64); 3] =
+    [(&[64, 10], 1e-2), (&[64, 10], 1e-4), (&[64, 10, 10], 1e-2)];
 
 /// All tasks; the classifiers' data are written to files in `folder`.
 pub(super) fn all(quick: bool, folder: &Path) -> Result<Vec<Task>, BenchError> {
     let mut tasks = Vec::new();
     for factor in if quick { &[1.0][..] } else { &[1.0, 10.0] } {
-        let chosen = problems().into_iter().take(if quick { QUICK } else { usize::MAX });
+        let chosen = problems()
+            .into_iter()
+            .take(if quick { QUICK } else { usize::MAX });
         for problem in chosen.filter(|problem| problem.start_factors.contains(factor)) {
             tasks.push(of_problem(problem, *factor)?);
         }
@@ -81,7 +84,11 @@ pub(super) fn all(quick: bool, folder: &Path) -> Result<Vec<Task>, BenchError> {
 
 fn of_problem(problem: Problem, factor: f64) -> Result<Task, BenchError> {
     let start = problem.start_times(factor);
-    let suffix = if factor > 1.0 { format!(" ×{factor}") } else { String::new() };
+    let suffix = if factor > 1.0 {
+        format!(" ×{factor}")
+    } else {
+        String::new()
+    };
     let name = format!("{} {}{suffix}", problem.number, problem.name);
     let request = TaskRequest {
         problem: Some(problem.number),
@@ -98,13 +105,19 @@ fn of_problem(problem: Problem, factor: f64) -> Result<Task, BenchError> {
 /// The least value of a classifier is what the trust-region method finds from its start; where f is
 /// not convex, a method that ends elsewhere did not solve the task.
 fn of_network(sizes: &[usize], lambda: f64, folder: &Path) -> Result<Task, BenchError> {
-    let case = Case { sizes: sizes.to_vec(), batch: ROWS };
+    let case = Case {
+        sizes: sizes.to_vec(),
+        batch: ROWS,
+    };
     let name = format!("{} λ={lambda:e}", case.name());
     let failed = |error: &dyn std::error::Error| BenchError::failed(&name, &error.to_string());
     let (inputs, targets) = case::rows(&case);
     let folder = folder.join(name.replace(['/', ' '], "_"));
     for (array, values) in [("inputs", &inputs), ("targets", &targets)] {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         write(&folder.join(format!("{array}.bin")), &bytes)?;
     }
     let function = network::classifier(sizes, inputs.view(), targets.view(), lambda);
@@ -122,7 +135,11 @@ fn of_network(sizes: &[usize], lambda: f64, folder: &Path) -> Result<Task, Bench
     let start = start.to_vec();
     let request = TaskRequest {
         problem: None,
-        network: Some(NetworkRequest { sizes: sizes.to_vec(), lambda, folder }),
+        network: Some(NetworkRequest {
+            sizes: sizes.to_vec(),
+            lambda,
+            folder,
+        }),
         check: check(&name, &function, &start)?,
         answers: vec![found.value],
         name,

@@ -34,7 +34,9 @@ pub fn classifier(
             layer = layer.matmul(matrix) + x.slice(0, weights..bias);
             at = bias;
         }
-        let loss = layer.model_output().softmax_cross_entropy(x.constant(targets.into_dyn()));
+        let loss = layer
+            .model_output()
+            .softmax_cross_entropy(x.constant(targets.into_dyn()));
         loss + (0.5 * lambda) * x.square().sum()
     })
 }

@@ -135,7 +135,10 @@ impl Problem {
     /// The values at which a method may end: the least one first, then the others but for saddles.
     #[must_use]
     pub fn answers(&self) -> Vec<f64> {
-        let others = self.others.iter().filter(|other| other.kind != Kind::Saddle);
+        let others = self
+            .others
+            .iter()
+            .filter(|other| other.kind != Kind::Saddle);
         let others = others.map(|other| other.value);
         std::iter::once(self.minimum).chain(others).collect()
     }

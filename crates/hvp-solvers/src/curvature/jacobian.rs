@@ -1,8 +1,9 @@
 //! Jacobians of recorded functions.
 
 use ad_core::{Error, Function, Linearization, Point, Product, Real};
-use ndarray::{Array2, ArrayView1, ArrayViewD, ArrayViewMut1, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2, Axis};
 
+use super::{product, product_block};
 use crate::operator::RectangularOperator;
 
 /// The Jacobian `J` of the marked model output at a [`Linearization`].
@@ -38,24 +39,9 @@ impl<'a, T: Real> LinearizedJacobian<'a, T> {
     pub fn new(at: &'a Linearization<'a, T>) -> Self {
         Self { at }
     }
-
-    /// A vector that is not finite or of the wrong length gives NaN.
-    fn product(&self, product: Product, x: ArrayView1<'_, T>, mut y: ArrayViewMut1<'_, T>) {
-        let x = x.as_standard_layout();
-        if let Some(out) = y.as_slice_mut() {
-            let out = ArrayViewMut1::from(out);
-            if self.at.product_into(product, x.view(), out).is_err() {
-                y.fill(T::nan());
-            }
-            return;
-        }
-        match self.at.product(product, x.view()) {
-            Ok(product) => y.assign(&product),
-            Err(_) => y.fill(T::nan()),
-        }
-    }
 }
 
+/// A vector that is not finite or of the wrong length gives NaN.
 impl<T: Real> RectangularOperator<T> for LinearizedJacobian<'_, T> {
     fn nrows(&self) -> usize {
         self.at.function().model_output_shape().iter().product()
@@ -66,11 +52,19 @@ impl<T: Real> RectangularOperator<T> for LinearizedJacobian<'_, T> {
     }
 
     fn apply_into(&self, v: ArrayView1<'_, T>, y: ArrayViewMut1<'_, T>) {
-        self.product(Product::Jvp, v, y);
+        product(self.at, Product::Jvp, v, y);
     }
 
     fn apply_transposed_into(&self, u: ArrayView1<'_, T>, y: ArrayViewMut1<'_, T>) {
-        self.product(Product::Vjp, u, y);
+        product(self.at, Product::Vjp, u, y);
+    }
+
+    fn apply_block_into(&self, v: ArrayView2<'_, T>, y: ArrayViewMut2<'_, T>) {
+        product_block(self.at, Product::Jvp, v, y);
+    }
+
+    fn apply_transposed_block_into(&self, u: ArrayView2<'_, T>, y: ArrayViewMut2<'_, T>) {
+        product_block(self.at, Product::Vjp, u, y);
     }
 }
 

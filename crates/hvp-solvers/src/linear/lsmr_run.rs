@@ -271,8 +271,7 @@ impl<'a, T: Real, A: RectangularOperator<T> + ?Sized> Run<'a, T, A> {
         if now.normal <= limits.operator * now.operator * now.residual {
             return Some(LsmrStop::LeastSquares);
         }
-        // Written so that an infinite or NaN condition counts as over the limit.
-        if !(now.condition < limits.condition) {
+        if now.condition >= limits.condition || now.condition.is_nan() {
             return Some(LsmrStop::ConditionLimit);
         }
         None

@@ -116,7 +116,7 @@ impl OperatorReport {
 /// cause and not its consequences. The tolerance `factor·(n + 10)·eps` is for figures
 /// relative to `‖Au‖` with normal `u`: a product's rounding is at most
 /// `n·eps·‖A‖_F‖u‖ ≈ n^{3/2}·eps·‖Au‖`, and of order `√n·eps·‖Au‖` where errors are independent.
-/// Costs `7p + 1 + s` products for `p` pairs of vectors and `s` steps.
+/// Costs `8p + 1 + s` products for `p` pairs of vectors and `s` steps.
 ///
 /// ```
 /// use hvp_solvers::operator::{DenseOperator, Verdict, validate};
@@ -312,7 +312,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Probe<'a, T, A> {
         let mut size = norm2(&w);
         for k in 0..steps {
             basis.push(&w, size);
-            w = self.product(&basis.row(k).to_vec());
+            w = self.product(basis.row(k));
             let (before, after) = basis.orthogonalise(&mut w, &mut h);
             ritz[k * steps + k] = h[k];
             size = after;

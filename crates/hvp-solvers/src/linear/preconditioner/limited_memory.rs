@@ -127,7 +127,7 @@ impl<T: Real> LimitedMemory<T> {
     pub(in crate::linear) fn take(&mut self, s: &[T], y: &[T]) -> bool {
         let turn = self.offered;
         self.offered += 1;
-        if turn % self.stride != 0 {
+        if !turn.is_multiple_of(self.stride) {
             return false;
         }
         let (s_norm, y_norm) = (norm2(s), norm2(y));
@@ -141,7 +141,7 @@ impl<T: Real> LimitedMemory<T> {
                 return false;
             }
             self.thin_out();
-            if turn % self.stride != 0 {
+            if !turn.is_multiple_of(self.stride) {
                 return false;
             }
         }
