@@ -25,7 +25,7 @@ use crate::operator::LinearOperator;
 /// The true residuals are computed before success is reported (one more block); systems whose
 /// residual is too large start again together, as long as that halves it.
 ///
-/// - **Cost**: at most `k` products, `k` preconditioners and about `14nk²` flops an iteration.
+/// - **Cost**: at most `k` products, `k` preconditioners and about `12nk²` flops an iteration.
 /// - **Memory**: `5k` vectors, `6k + 1` with a preconditioner; nothing is allocated in the loop.
 ///
 /// ```
