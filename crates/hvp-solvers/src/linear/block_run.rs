@@ -3,9 +3,10 @@
 use ad_core::Real;
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2};
 
+use super::block_residual::BlockResidual;
 use super::cg::CgStop;
 use super::multi_shift::{SeveralOutcome, SystemOutcome};
-use super::preconditioner::{Preconditioner, precondition};
+use super::preconditioner::Preconditioner;
 use super::small::{factorise, solve};
 use crate::error::Quantity;
 use crate::operator::LinearOperator;
@@ -49,31 +50,23 @@ impl<T: Real> System<T> {
     }
 }
 
-/// A solve of `k` systems. Blocks of vectors hold one a row; of the small matrices, each row is
-/// `k` long.
+/// A solve of `k` systems. Blocks of vectors hold one a row.
 pub(super) struct Run<'a, T, A: ?Sized, P: ?Sized> {
     a: &'a A,
     m: &'a P,
     n: usize,
     k: usize,
     systems: Vec<System<T>>,
-    /// The systems at work, and the rank of their residuals `R = Q C`.
+    /// The systems at work, their tolerances and their residuals.
     work: Vec<usize>,
-    rank: usize,
-    /// Orthonormal in `M⁻¹`.
-    q: Vec<T>,
-    /// `M⁻¹Q`; empty for `M = I`.
-    z: Vec<T>,
+    tolerances: Vec<T>,
+    r: BlockResidual<T>,
     /// The directions, and `A` times them.
     s: Vec<T>,
     t: Vec<T>,
-    /// Column `p` belongs to system `work[p]`.
-    c: Vec<T>,
-    /// The factor of `SᵀAS`, the factor of the last orthonormalisation, and scratch.
+    /// The factor of `SᵀAS`, and scratch.
     g: Vec<T>,
-    zeta: Vec<T>,
     h: Vec<T>,
-    v: Vec<T>,
     n_iters: usize,
     n_products: usize,
 }
@@ -87,7 +80,6 @@ where
     pub(super) fn new(a: &'a A, m: &'a P, systems: Vec<System<T>>) -> Self {
         let (n, k) = (a.dim(), systems.len());
         let zeros = |len| vec![T::zero(); len];
-        let own = if m.is_identity() { 0 } else { n };
         Self {
             a,
             m,
@@ -95,16 +87,12 @@ where
             k,
             systems,
             work: Vec::with_capacity(k),
-            rank: 0,
-            q: zeros(k * n),
-            z: zeros(k * own),
+            tolerances: Vec::with_capacity(k),
+            r: BlockResidual::new(n, k, m.is_identity()),
             s: zeros(k * n),
             t: zeros(k * n),
-            c: zeros(k * k),
             g: zeros(k * k),
-            zeta: zeros(k * k),
             h: zeros(k),
-            v: zeros(own),
             n_iters: 0,
             n_products: 0,
         }
@@ -116,12 +104,8 @@ where
         if warm {
             self.true_residuals();
         } else {
-            for (system, r) in self
-                .systems
-                .iter()
-                .zip(self.q.chunks_exact_mut(self.n.max(1)))
-            {
-                r.copy_from_slice(&system.b);
+            for (j, system) in self.systems.iter().enumerate() {
+                self.r.row_mut(j).copy_from_slice(&system.b);
             }
         }
         loop {
@@ -157,9 +141,10 @@ where
         }
         self.multiply(self.work.len());
         for (p, &j) in self.work.iter().enumerate() {
-            let (system, rows) = (&mut self.systems[j], p * self.n..(p + 1) * self.n);
-            let r = &mut self.q[rows.clone()];
-            for ((r, &ax), &b) in r.iter_mut().zip(&self.t[rows]).zip(&system.b) {
+            let system = &mut self.systems[j];
+            let ax = &self.t[p * self.n..(p + 1) * self.n];
+            let r = self.r.row_mut(p);
+            for ((r, &ax), &b) in r.iter_mut().zip(ax).zip(&system.b) {
                 *r = b - ax;
             }
             let norm = norm2(r);
@@ -172,21 +157,19 @@ where
         }
     }
 
-    /// Leaves only systems without an ending in `work`, their residuals in `Q` and `C = I`.
+    /// Leaves only systems without an ending in `work`, with their residuals.
     fn gather(&mut self) {
         let mut kept = 0;
         for p in 0..self.work.len() {
             if self.systems[self.work[p]].stop.is_none() {
                 let rows = p * self.n..(p + 1) * self.n;
-                self.q.copy_within(rows, kept * self.n);
+                self.r.q.copy_within(rows, kept * self.n);
                 self.work[kept] = self.work[p];
                 kept += 1;
             }
         }
         self.work.truncate(kept);
-        self.c.fill(T::zero());
-        (0..kept).for_each(|p| self.c[p * self.k + p] = T::one());
-        self.rank = kept;
+        self.r.start(kept);
     }
 
     /// `T ← A S`.
@@ -204,10 +187,12 @@ where
     fn inner(&mut self, max_iters: usize) -> Result<(), CgStop> {
         let mut first = true;
         loop {
-            self.orthonormalise()?;
+            let tolerances = self.work.iter().map(|&j| self.systems[j].tol);
+            self.tolerances.clear();
+            self.tolerances.extend(tolerances);
+            self.r.orthonormalise(self.m, &self.tolerances)?;
             self.turn(first);
             first = false;
-            self.measure();
             self.retire();
             if self.work.is_empty() {
                 return Ok(());
@@ -220,225 +205,49 @@ where
         }
     }
 
-    /// Replaces the rows `D` of `Q` by an orthonormal basis with `Dᵀ = Qᵀζ`, and `C` by `ζC`.
-    fn orthonormalise(&mut self) -> Result<(), CgStop> {
-        let (n, k, rows) = (self.n, self.k, self.rank);
-        let plain = self.m.is_identity();
-        self.zeta.fill(T::zero());
-        let mut rank = 0;
-        for j in 0..rows {
-            if rank < j {
-                self.q.copy_within(j * n..(j + 1) * n, rank * n);
-            }
-            let remains = self.project(rank, j)?;
-            if !self.matters(j, rows, remains) {
-                continue;
-            }
-            let (d, at) = (&self.q[rank * n..(rank + 1) * n], rank * n);
-            let norm = if plain {
-                remains
-            } else {
-                self.dual_norm(d, at)?
-            };
-            if !norm.recip().is_finite() {
-                continue;
-            }
-            scale(norm.recip(), &mut self.q[at..at + n]);
-            if !plain {
-                scale(norm.recip(), &mut self.z[at..at + n]);
-            }
-            self.zeta[rank * k + j] = norm;
-            rank += 1;
-        }
-        self.rank = rank;
-        self.g.fill(T::zero());
-        for i in 0..rank {
-            for j in 0..rows {
-                let factor = self.zeta[i * k + j];
-                let (row, out) = (&self.c[j * k..(j + 1) * k], &mut self.g[i * k..(i + 1) * k]);
-                axpy(factor, row, out);
-            }
-        }
-        std::mem::swap(&mut self.c, &mut self.g);
-        Ok(())
-    }
-
-    /// Makes row `rank` of `Q` orthogonal to those before it, and `Z` with it, with coefficients
-    /// in column `j` of `ζ`; returns what remains of its length.
-    fn project(&mut self, rank: usize, j: usize) -> Result<T, CgStop> {
-        const ENOUGH: f64 = 0.717;
-        const MAX_PASSES: usize = 3;
-        let n = self.n;
-        let (done, rest) = self.q.split_at_mut(rank * n);
-        let d = &mut rest[..n];
-        let first = norm2(d);
-        let mut norm = first;
-        let plain = self.m.is_identity();
-        for _ in 0..MAX_PASSES {
-            for i in 0..rank {
-                let row = i * n..(i + 1) * n;
-                let q = &done[row.clone()];
-                let z = if plain { q } else { &self.z[row] };
-                let share = dot(z, d);
-                self.zeta[i * self.k + j] += share;
-                axpy(-share, q, d);
-            }
-            let after = norm2(d);
-            let enough = after > T::of(ENOUGH) * norm;
-            norm = after;
-            if enough || !norm.is_finite() {
-                break;
-            }
-        }
-        if !norm.is_finite() {
-            let what = Quantity::Product;
-            return Err(CgStop::NonFinite { what });
-        }
-        if !plain {
-            precondition(self.m, d, &mut self.z[rank * n..(rank + 1) * n]);
-        }
-        Ok(norm)
-    }
-
-    /// Whether a direction that remains of row `j` is more than a tenth of the tolerance, all
-    /// such rows together, in some system's residual.
-    fn matters(&self, j: usize, rows: usize, remains: T) -> bool {
-        let share = T::of(0.1 / rows as f64);
-        self.work.iter().enumerate().any(|(p, &system)| {
-            remains * self.c[j * self.k + p].abs() > share * self.systems[system].tol
-        })
-    }
-
-    /// `√(dᵀM⁻¹d)`, with `M⁻¹d` at that place of `Z`.
-    fn dual_norm(&self, d: &[T], at: usize) -> Result<T, CgStop> {
-        let square = dot(d, &self.z[at..at + self.n]);
-        if !square.is_finite() {
-            let what = Quantity::Preconditioner;
-            return Err(CgStop::NonFinite { what });
-        }
-        if square <= T::zero() {
-            return Err(CgStop::PreconditionerNotPositiveDefinite);
-        }
-        Ok(square.sqrt())
-    }
-
     /// The next directions, `S ← M⁻¹Q + Sζᵀ`, conjugate to the last ones.
     fn turn(&mut self, first: bool) {
-        let (n, k) = (self.n, self.k);
-        let source = if self.m.is_identity() {
-            &self.q
-        } else {
-            &self.z
-        };
-        for i in 0..self.rank {
-            let row = &mut self.t[i * n..(i + 1) * n];
-            row.copy_from_slice(&source[i * n..(i + 1) * n]);
+        let n = self.n;
+        for (i, row) in self.t.chunks_exact_mut(n).take(self.r.rank).enumerate() {
+            row.copy_from_slice(self.r.dual_row(i));
             if first {
                 continue;
             }
             for (j, s) in self.s.chunks_exact(n).enumerate() {
-                if self.zeta[i * k + j] != T::zero() {
-                    axpy(self.zeta[i * k + j], s, row);
+                if self.r.zeta(i, j) != T::zero() {
+                    axpy(self.r.zeta(i, j), s, row);
                 }
             }
         }
         std::mem::swap(&mut self.s, &mut self.t);
     }
 
-    /// The norms of the residuals, the columns of `Q C`.
-    fn measure(&mut self) {
-        let (n, k, rank) = (self.n, self.k, self.rank);
-        for (p, &j) in self.work.iter().enumerate() {
-            for i in 0..rank {
-                self.h[i] = self.c[i * k + p];
-            }
-            self.systems[j].residual = if self.m.is_identity() {
-                norm2(&self.h[..rank])
-            } else {
-                self.v.fill(T::zero());
-                for i in 0..rank {
-                    axpy(self.h[i], &self.q[i * n..(i + 1) * n], &mut self.v);
-                }
-                norm2(&self.v)
-            };
-        }
-    }
-
-    /// Takes systems within tolerance out of `work`. If there are fewer residuals left than
-    /// directions, `Q` and `S` turn to a basis of what is left: `C = U C'`, `Q ← QU`, `S ← SU`.
+    /// Takes systems within tolerance out of `work`, and what only they need out of the block.
     fn retire(&mut self) {
-        let (n, k) = (self.n, self.k);
         let mut kept = 0;
         for p in 0..self.work.len() {
-            let system = &self.systems[self.work[p]];
-            if system.residual > system.tol && self.rank > 0 {
+            let system = &mut self.systems[self.work[p]];
+            system.residual = self.r.norm(p, &mut self.h);
+            if system.residual > system.tol && self.r.rank > 0 {
                 self.work[kept] = self.work[p];
-                (0..self.rank).for_each(|i| self.c[i * k + kept] = self.c[i * k + p]);
+                self.r.move_column(p, kept);
                 kept += 1;
             }
         }
         self.work.truncate(kept);
-        if kept == 0 || kept >= self.rank {
-            return;
+        if kept > 0 && kept < self.r.rank {
+            self.r.reduce(kept, &mut self.s, &mut self.t);
         }
-        // Rows of ζ serve for the columns of U.
-        let mut found = 0;
-        for p in 0..kept {
-            let (done, rest) = self.zeta.split_at_mut(found * k);
-            let u = &mut rest[..self.rank];
-            (0..self.rank).for_each(|i| u[i] = self.c[i * k + p]);
-            let before = norm2(u);
-            for _ in 0..2 {
-                for other in done.chunks_exact(k) {
-                    let share = dot(&other[..self.rank], u);
-                    axpy(-share, &other[..self.rank], u);
-                }
-            }
-            let after = norm2(u);
-            if after > T::of(100.0) * T::epsilon() * before {
-                scale(after.recip(), u);
-                found += 1;
-            }
-        }
-        for block in [&mut self.q, &mut self.s] {
-            self.t.fill(T::zero());
-            for (u, row) in self
-                .zeta
-                .chunks_exact(k)
-                .take(found)
-                .zip(self.t.chunks_exact_mut(n))
-            {
-                for (&u, old) in u[..self.rank].iter().zip(block.chunks_exact(n)) {
-                    axpy(u, old, row);
-                }
-            }
-            std::mem::swap(block, &mut self.t);
-        }
-        self.g.fill(T::zero());
-        for (u, row) in self
-            .zeta
-            .chunks_exact(k)
-            .take(found)
-            .zip(self.g.chunks_exact_mut(k))
-        {
-            for (&u, old) in u[..self.rank].iter().zip(self.c.chunks_exact(k)) {
-                axpy(u, &old[..kept], &mut row[..kept]);
-            }
-        }
-        std::mem::swap(&mut self.c, &mut self.g);
-        self.rank = found;
     }
 
     /// `x ← x + S(SᵀAS)⁻¹c` for each system, and `Q ← Q − AS(SᵀAS)⁻¹`, no longer orthonormal.
     fn step(&mut self) -> Result<(), CgStop> {
-        let (n, rank) = (self.n, self.rank);
+        let (n, rank) = (self.n, self.r.rank);
         self.multiply(rank);
         self.curvature()?;
         for (p, &j) in self.work.iter().enumerate() {
-            for i in 0..rank {
-                self.h[i] = self.c[i * self.k + p];
-            }
             let weights = &mut self.h[..rank];
+            self.r.column(p, weights);
             solve(&self.g, rank, weights);
             if !all_finite(weights) {
                 return Err(CgStop::Stagnated);
@@ -455,7 +264,7 @@ where
             weights[j] = T::one();
             solve(&self.g, rank, weights);
             for (&weight, t) in weights.iter().zip(self.t.chunks_exact(n)) {
-                axpy(-weight, t, &mut self.q[j * n..(j + 1) * n]);
+                axpy(-weight, t, self.r.row_mut(j));
             }
         }
         Ok(())
@@ -463,7 +272,7 @@ where
 
     /// Factorises `SᵀAS` into the first `rank²` entries of `g`.
     fn curvature(&mut self) -> Result<(), CgStop> {
-        let (n, rank) = (self.n, self.rank);
+        let (n, rank) = (self.n, self.r.rank);
         let half = T::of(0.5);
         for i in 0..rank {
             for j in 0..=i {

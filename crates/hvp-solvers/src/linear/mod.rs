@@ -14,6 +14,7 @@
 
 mod bits;
 mod block_cg;
+mod block_residual;
 mod block_run;
 mod boundary;
 mod cg;
