@@ -91,7 +91,7 @@ pub struct OperatorReport {
 }
 
 impl OperatorReport {
-    /// The checks with their names, in the order in which each presumes those before.
+    /// The checks with their names.
     pub fn checks(&self) -> [(&'static str, Check); 5] {
         [
             ("finite", self.finite),

@@ -7,7 +7,9 @@ use hvp_solvers::linear::{
     BlockCg, Cg, CgStop, DiagonalPreconditioner, Gltr, GltrStop, Identity, Lsmr, LsmrStop, Minres,
     MinresStop, MultiShiftCg, Preconditioner, TruncatedCg, TruncatedStop,
 };
-use hvp_solvers::operator::{Counted, DenseOperator, RectangularOperator};
+use hvp_solvers::operator::{
+    Counted, DenseOperator, DenseRectangular, DiagonalOperator, RectangularOperator,
+};
 use hvp_solvers::{LinearOperator, Quantity};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Axis, stack};
 use proptest::prelude::*;
@@ -628,6 +630,84 @@ fn bad_preconditioners_are_seen_whenever_they_come() {
                 let (x, stop) = run(&faulty(first, bad));
                 assert!(x.iter().all(|x| x.is_finite()), "{name} {first} {bad}");
                 assert_eq!(stop, expected, "{name} {first} {bad}");
+            }
+        }
+    }
+}
+
+/// Steps of a length whose square leaves the range of single precision.
+#[test]
+fn single_precision_at_extreme_scales() {
+    let n = 12;
+    let d = Array1::<f32>::linspace(1.0, 20.0, n);
+    for (sa, sb) in [
+        (1e-18_f32, 1.0_f32),
+        (1e18, 1.0),
+        (1.0, 1e-18),
+        (1.0, 1e18),
+        (1e-18, 1e3),
+    ] {
+        let a = DiagonalOperator::new(&d * sa);
+        let b = Array1::from_elem(n, sb);
+        let rectangular = DenseRectangular::new(Array2::from_diag(&(&d * sa)));
+        let cg = Cg {
+            relative_tolerance: 1e-6,
+            ..Cg::default()
+        };
+        let shifted = MultiShiftCg {
+            relative_tolerance: 1e-6,
+            ..MultiShiftCg::default()
+        };
+        let block = BlockCg {
+            relative_tolerance: 1e-6,
+            ..BlockCg::default()
+        };
+        let minres = Minres {
+            relative_tolerance: 1e-6,
+            ..Minres::default()
+        };
+        let lsmr = Lsmr {
+            relative_tolerance: 1e-6,
+            operator_tolerance: 0.0,
+            ..Lsmr::default()
+        };
+        let truncated = TruncatedCg {
+            relative_tolerance: 1e-6,
+            ..TruncatedCg::default()
+        };
+        let radius = 1e3 * sb / sa;
+        let answers = [
+            ("Cg", cg.solve(&a, b.view()).unwrap().x),
+            (
+                "MultiShiftCg",
+                shifted
+                    .solve(&a, b.view(), &[0.0])
+                    .unwrap()
+                    .x
+                    .row(0)
+                    .to_owned(),
+            ),
+            (
+                "BlockCg",
+                block
+                    .solve(&a, b.view().insert_axis(Axis(0)))
+                    .unwrap()
+                    .x
+                    .row(0)
+                    .to_owned(),
+            ),
+            ("Minres", minres.solve(&a, b.view()).unwrap().x),
+            ("Lsmr", lsmr.solve(&rectangular, b.view()).unwrap().x),
+            (
+                "TruncatedCg",
+                truncated.solve(&a, (-&b).view(), radius).unwrap().step,
+            ),
+        ];
+        for (name, x) in answers {
+            // A residual of 1e-6‖b‖ is, in the worst coordinate, √n·1e-6 of the right answer.
+            for (x, &d) in x.iter().zip(&d) {
+                let off = (x * d * sa / sb - 1.0).abs();
+                assert!(off <= 1e-5, "{name} {sa:e} {sb:e}: {off:e}");
             }
         }
     }
