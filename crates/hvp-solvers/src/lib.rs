@@ -13,7 +13,10 @@
 //! | [`newton`] | where is a minimum of `f`? |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
 //! | [`trace`] | what are `tr A` and `diag A`, and how sure is that? |
+//! | [`spectrum`] | how are the eigenvalues of `A` spread? What are `tr f(A)` and `f(A) v`? |
+//! | [`landscape`] | is this point a minimum or a saddle, and how sharp? |
 //! | [`dense`] | the same for a matrix small enough to factorise |
+//! | [`bits`] | states that survive serialisation to the last bit |
 //!
 //! Not converging is an outcome, with its reason and the best point so far; an
 //! [`SolverError`] means that the call itself made no sense. The unit of cost is
@@ -36,15 +39,18 @@
     reason = "array views are pointers and strides: ndarray's own functions take them by value"
 )]
 
+pub mod bits;
 mod curvature;
 pub mod dense;
 pub mod eigen;
 mod error;
+pub mod landscape;
 pub mod linear;
 pub mod newton;
 pub mod objective;
 pub mod operator;
 mod random;
+pub mod spectrum;
 pub mod trace;
 pub mod vector;
 

@@ -1,4 +1,4 @@
-//! The loops of the linear solvers allocate nothing: more iterations, same count.
+//! The loops of the solvers allocate nothing: more iterations, same count.
 
 #![allow(
     unsafe_code,
@@ -9,6 +9,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use hvp_solvers::eigen::{End, Lanczos, Lobpcg, Which};
 use hvp_solvers::linear::{
     BlockCg, Cg, Gltr, Identity, LimitedMemory, Lsmr, Minres, MinresCurvature, MultiShiftCg,
     PairChoice, TruncatedCg, TruncatedWorkspace,
@@ -44,6 +45,32 @@ fn allocations(mut run: impl FnMut()) -> usize {
     let before = CALLS.get();
     run();
     CALLS.get() - before
+}
+
+#[test]
+fn loops_of_eigenvalue_solvers_do_not_allocate() {
+    let a = DiagonalOperator::new(Array1::linspace(1.0, 1e3, 400).mapv(f64::sqrt));
+    for block in [1, 3] {
+        let lanczos = |max_restarts| {
+            let config = Lanczos {
+                max_restarts,
+                block,
+                ..Lanczos::new(4, Which::Smallest)
+            };
+            allocations(|| drop(config.solve(&a).unwrap()))
+        };
+        // The first run of all also fills tables that later ones share.
+        lanczos(1);
+        assert_eq!(lanczos(2), lanczos(10));
+    }
+    let lobpcg = |max_iters| {
+        let config = Lobpcg {
+            max_iters,
+            ..Lobpcg::new(4, End::Smallest)
+        };
+        allocations(|| drop(config.solve(&a).unwrap()))
+    };
+    assert_eq!(lobpcg(5), lobpcg(60));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::SolverError;
 
 /// The kind of a stationary point, by the signs of its Hessian's eigenvalues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum PointKind {
     /// All eigenvalues are positive: a strict local minimum.
     Minimum,
@@ -19,6 +20,9 @@ pub enum PointKind {
     /// No two signs, but an eigenvalue that cannot be told from zero: the second
     /// derivative does not decide.
     Degenerate,
+    /// The bounds of the extreme eigenvalues did not separate from zero before the effort ran out
+    /// ([`Classifier`](crate::landscape::Classifier)).
+    Undetermined,
 }
 
 /// A point's kind with the eigenvalues that decide it.
@@ -73,7 +77,7 @@ pub fn classify<T: DenseReal>(h: ArrayView2<'_, T>) -> Result<Classification<T>,
 }
 
 /// The kind for extreme eigenvalues and the modulus that counts as zero.
-fn kind<T: Real>(smallest: T, largest: T, zero: T) -> PointKind {
+pub(crate) fn kind<T: Real>(smallest: T, largest: T, zero: T) -> PointKind {
     match (smallest < -zero, largest > zero) {
         (true, true) => PointKind::Saddle,
         (false, true) if smallest > zero => PointKind::Minimum,

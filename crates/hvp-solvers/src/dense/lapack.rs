@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayViewMut2};
 use ndarray_linalg::error::LinalgError;
-use ndarray_linalg::{CholeskyInplace, EigValshInto, Lapack, UPLO};
+use ndarray_linalg::{CholeskyInplace, EigValshInto, EighInto, Lapack, UPLO};
 
 pub(super) const NAME: &str = "lapack";
 
@@ -30,4 +30,14 @@ pub(super) fn factorise<T: Scalar>(a: &mut [T], n: usize) -> Result<(), usize> {
 /// Ascending eigenvalues of the symmetric matrix in the upper triangle of `a`.
 pub(super) fn eigenvalues<T: Scalar>(a: Array2<T>) -> Option<Array1<T>> {
     a.eigvalsh_into(UPLO::Upper).ok()
+}
+
+/// Ascending eigenvalues, and eigenvectors one a row, of the symmetric matrix in the upper
+/// triangle of `a`.
+pub(super) fn eigenpairs<T: Scalar>(a: Array2<T>) -> Option<(Array1<T>, Array2<T>)> {
+    let (values, columns) = a.eigh_into(UPLO::Upper).ok()?;
+    Some((
+        values,
+        columns.reversed_axes().as_standard_layout().into_owned(),
+    ))
 }

@@ -13,6 +13,7 @@ mod classify;
 use ad_core::Real;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1};
 
+pub(crate) use classify::kind as classify_kind;
 pub use classify::{Classification, PointKind, classify};
 
 use crate::SolverError;
@@ -164,6 +165,50 @@ impl<T: Real> Cholesky<T> {
 /// [`SolverError::NotSquare`], [`SolverError::NonFiniteInput`], or
 /// [`SolverError::DenseEigenFailed`].
 pub fn eigenvalues<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Array1<T>, SolverError> {
+    let a = symmetric(a)?;
+    if a.is_empty() {
+        return Ok(Array1::zeros(0));
+    }
+    let values = backend::eigenvalues(a).ok_or(SolverError::DenseEigenFailed)?;
+    if values.iter().all(|v| v.is_finite()) {
+        return Ok(values);
+    }
+    Err(SolverError::DenseEigenFailed)
+}
+
+/// All eigenvalues of a symmetric matrix, ascending, and its eigenvectors, one a *row*; reads the
+/// upper triangle only.
+///
+/// Costs about `9n³` flops and two copies of the matrix.
+///
+/// ```
+/// use hvp_solvers::dense::eigenpairs;
+/// use ndarray::array;
+/// let (values, vectors) = eigenpairs(array![[2.0, 1.0], [1.0, 2.0]].view())?;
+/// assert!((values[1] - 3.0_f64).abs() < 1e-15);
+/// // (1, 1)/√2, up to its sign.
+/// assert!((vectors[[1, 0]] - vectors[[1, 1]]).abs() < 1e-15);
+/// # Ok::<(), hvp_solvers::SolverError>(())
+/// ```
+///
+/// # Errors
+/// As [`eigenvalues`].
+pub fn eigenpairs<T: DenseReal>(
+    a: ArrayView2<'_, T>,
+) -> Result<(Array1<T>, Array2<T>), SolverError> {
+    let a = symmetric(a)?;
+    if a.is_empty() {
+        return Ok((Array1::zeros(0), Array2::zeros((0, 0))));
+    }
+    let (values, vectors) = backend::eigenpairs(a).ok_or(SolverError::DenseEigenFailed)?;
+    if values.iter().chain(&vectors).all(|v| v.is_finite()) {
+        return Ok((values, vectors));
+    }
+    Err(SolverError::DenseEigenFailed)
+}
+
+/// A copy of a square, finite matrix with the upper triangle in both.
+fn symmetric<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Array2<T>, SolverError> {
     let (rows, cols) = a.dim();
     if rows != cols {
         return Err(SolverError::NotSquare {
@@ -178,9 +223,6 @@ pub fn eigenvalues<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Array1<T>, Solv
             index,
         });
     }
-    if rows == 0 {
-        return Ok(Array1::zeros(0));
-    }
     let mut copy: Array2<T> = a.as_standard_layout().into_owned();
     // ndarray-linalg takes the lower triangle of a row-major matrix when asked for the
     // upper one; with both filled in, backends cannot differ.
@@ -189,9 +231,5 @@ pub fn eigenvalues<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Array1<T>, Solv
             copy[[i, j]] = copy[[j, i]];
         }
     }
-    let values = backend::eigenvalues(copy).ok_or(SolverError::DenseEigenFailed)?;
-    if values.iter().all(|v| v.is_finite()) {
-        return Ok(values);
-    }
-    Err(SolverError::DenseEigenFailed)
+    Ok(copy)
 }

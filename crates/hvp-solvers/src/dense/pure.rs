@@ -50,3 +50,23 @@ pub(super) fn eigenvalues<T: Scalar + ad_core::Real>(a: Array2<T>) -> Option<Arr
     self_adjoint_evd(a, out, None, Par::Seq, stack, Spec::default()).ok()?;
     Some(values)
 }
+
+/// Ascending eigenvalues, and eigenvectors one a row, of the symmetric matrix in the upper
+/// triangle of `a`.
+pub(super) fn eigenpairs<T: Scalar + ad_core::Real>(
+    a: Array2<T>,
+) -> Option<(Array1<T>, Array2<T>)> {
+    let n = a.nrows();
+    let a = a.as_slice()?;
+    let a = MatRef::from_column_major_slice(a, n, n);
+    let (mut values, mut vectors) = (Array1::zeros(n), Array2::zeros((n, n)));
+    let wanted = ComputeEigenvectors::Yes;
+    let scratch = self_adjoint_evd_scratch::<T>(n, wanted, Par::Seq, Spec::default());
+    let mut memory = MemBuffer::new(scratch);
+    let stack = MemStack::new(&mut memory);
+    let out = DiagMut::from_slice_mut(values.as_slice_mut()?);
+    // Columns of a column-major matrix are rows of ours.
+    let u = MatMut::from_column_major_slice_mut(vectors.as_slice_mut()?, n, n);
+    self_adjoint_evd(a, out, Some(u), Par::Seq, stack, Spec::default()).ok()?;
+    Some((values, vectors))
+}

@@ -43,6 +43,18 @@ impl<T: Real> Basis<T> {
         &self.rows[i * self.n..(i + 1) * self.n]
     }
 
+    /// Vectors `from..from + count` in one piece.
+    pub(crate) fn rows(&self, from: usize, count: usize) -> &[T] {
+        &self.rows[from * self.n..(from + count) * self.n]
+    }
+
+    /// Appends `count` vectors, which the caller writes.
+    pub(crate) fn extend(&mut self, count: usize) -> &mut [T] {
+        let from = self.len;
+        self.len += count;
+        &mut self.rows[from * self.n..self.len * self.n]
+    }
+
     /// Forgets all but the first `len` vectors.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
@@ -131,6 +143,15 @@ impl<T: Real> Basis<T> {
             }
         }
         self.len = y_cols.len();
+    }
+
+    /// Rotates the first `m` vectors and moves the others up behind them.
+    pub(crate) fn rotate_head(&mut self, m: usize, y: &[T], y_cols: &[usize]) {
+        let (all, n) = (self.len, self.n);
+        self.len = m;
+        self.rotate(y, y_cols);
+        self.rows.copy_within(m * n..all * n, self.len * n);
+        self.len += all - m;
     }
 
     /// `max |VᵀV − I|`, the loss of orthogonality.

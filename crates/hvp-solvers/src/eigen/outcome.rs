@@ -1,6 +1,7 @@
 //! What an eigenvalue solve returns.
 
-use ndarray::Array1;
+use ad_core::Real;
+use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Quantity;
@@ -21,6 +22,13 @@ pub struct EigenPair<T> {
     /// to the neighbouring Ritz values less their own residuals; it trusts that the
     /// iteration has seen the eigenvalues next to this one.
     pub error_bound: T,
+    /// The sine of the angle between `vector` and the eigenvectors of the eigenvalues that
+    /// `value` stands for is at most this: `r/gap`, or 1 if that says nothing (Davis & Kahan 1970).
+    ///
+    /// The gap is the distance to the other eigenvalues. Ritz values closer than their residuals
+    /// and rounding count as one cluster, so that it is the angle to the span of all its
+    /// eigenvectors. Trusts, like `error_bound`, that the iteration has seen the neighbours.
+    pub angle_bound: T,
     /// Whether the residual that the iteration carries, `β|y_m|`, is within the tolerance.
     /// The recomputed one is that up to rounding.
     pub converged: bool,
@@ -34,6 +42,11 @@ pub enum EigenStop {
     Converged,
     /// The limit of restarts was reached; see [`EigenPair::converged`] for each pair.
     MaxRestarts,
+    /// The limit of iterations was reached ([`Lobpcg`](super::Lobpcg)).
+    MaxIters,
+    /// The residuals have stopped falling ([`Lobpcg`](super::Lobpcg)): the tolerance is below what
+    /// rounding allows, or the preconditioner does not help.
+    Stagnated,
     /// A NaN or an infinity; the pairs are what was known before.
     NonFinite {
         /// Where it appeared.
@@ -46,7 +59,7 @@ pub enum EigenStop {
 pub struct EigenStats {
     /// Products with the operator, the final residuals included.
     pub n_products: usize,
-    /// Restarts.
+    /// Restarts; iterations of [`Lobpcg`](super::Lobpcg).
     pub n_restarts: usize,
     /// How often the Krylov space was exhausted and continued with a random vector.
     pub n_breakdowns: usize,
@@ -72,4 +85,16 @@ pub struct EigenOutcome<T> {
     pub stop: EigenStop,
     /// Cost and health.
     pub stats: EigenStats,
+}
+
+impl<T: Real> EigenOutcome<T> {
+    /// The vectors of all pairs, one a row: the basis from which the next solve can start.
+    pub fn vectors(&self) -> Array2<T> {
+        let n = self.pairs.first().map_or(0, |pair| pair.vector.len());
+        let mut all = Array2::zeros((self.pairs.len(), n));
+        for (mut row, pair) in all.rows_mut().into_iter().zip(&self.pairs) {
+            row.assign(&pair.vector);
+        }
+        all
+    }
 }

@@ -26,6 +26,23 @@ pub(crate) fn eigen_in_place<T: Real>(a: &mut [T], d: &mut [T], e: &mut [T]) -> 
     true
 }
 
+/// Eigenvalues of a symmetric tridiagonal matrix, ascending, and the first components of its
+/// eigenvectors: the nodes and roots of the weights of a Gauss quadrature (Golub & Welsch 1969).
+///
+/// `d` holds the diagonal and `e[1..]` what is below it; `d` and `first` take the result. Costs
+/// `O(n²)` flops. False as for [`eigen_in_place`].
+pub(crate) fn golub_welsch<T: Real>(d: &mut [T], e: &mut [T], first: &mut [T]) -> bool {
+    debug_assert!(e.len() == d.len() && first.len() == d.len() && !d.is_empty());
+    first.fill(T::zero());
+    first[0] = T::one();
+    // Rotations act on columns: one row of the eigenvectors is as good as all.
+    if !implicit_ql(first, d, e) {
+        return false;
+    }
+    sort_ascending(first, d);
+    true
+}
+
 /// Reduces `a` to tridiagonal form by Householder reflections and accumulates them in
 /// `a`; the diagonal goes to `d`, the subdiagonal to `e[1..]`.
 fn tridiagonalise<T: Real>(a: &mut [T], d: &mut [T], e: &mut [T]) {
@@ -287,6 +304,43 @@ mod tests {
                 .iter()
                 .all(|d| d.abs() < f64::EPSILON)
         );
+    }
+
+    #[test]
+    fn gauss_nodes_and_weights() {
+        // Gauss–Legendre: βₖ = k/√(4k² − 1); three nodes at 0 and ±√0.6 with 8/18 and 5/18.
+        let (mut d, mut first) = (vec![0.0; 3], vec![0.0; 3]);
+        let beta = |k: f64| k / (4.0 * k * k - 1.0).sqrt();
+        let mut e = vec![0.0, beta(1.0), beta(2.0)];
+        assert!(golub_welsch(&mut d, &mut e, &mut first));
+        let nodes = [-0.6_f64.sqrt(), 0.0, 0.6_f64.sqrt()];
+        let weights = [5.0 / 18.0, 8.0 / 18.0, 5.0 / 18.0];
+        for k in 0..3 {
+            assert!((d[k] - nodes[k]).abs() < 4.0 * f64::EPSILON);
+            assert!((first[k] * first[k] - weights[k]).abs() < 4.0 * f64::EPSILON);
+        }
+        // The same as all eigenvectors give.
+        let n = 40;
+        let mut rng = generator(2);
+        let mut random = vec![0.0_f64; 2 * n];
+        fill_normal(&mut rng, &mut random);
+        let (d0, e0) = random.split_at(n);
+        let mut a = vec![0.0_f64; n * n];
+        for i in 0..n {
+            a[i * n + i] = d0[i];
+            if i > 0 {
+                a[i * n + i - 1] = e0[i];
+                a[(i - 1) * n + i] = e0[i];
+            }
+        }
+        let (mut values, mut scratch) = (vec![0.0_f64; n], vec![0.0; n]);
+        assert!(eigen_in_place(&mut a, &mut values, &mut scratch));
+        let (mut d, mut e, mut first) = (d0.to_vec(), e0.to_vec(), vec![0.0_f64; n]);
+        assert!(golub_welsch(&mut d, &mut e, &mut first));
+        for k in 0..n {
+            assert!((d[k] - values[k]).abs() < 8.0 * n as f64 * f64::EPSILON);
+            assert!((first[k].abs() - a[k].abs()).abs() < 1e-10);
+        }
     }
 
     #[test]

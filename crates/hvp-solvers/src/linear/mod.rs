@@ -39,6 +39,7 @@ pub use gltr::{Gltr, GltrOutcome, GltrPlace, GltrSolution, GltrStop, GltrStorage
 pub use lsmr::{Lsmr, LsmrOutcome, LsmrStats, LsmrStop};
 pub use minres::{Minres, MinresCurvature, MinresOutcome, MinresStats, MinresStop};
 pub use multi_shift::{MultiShiftCg, SeveralOutcome, SystemOutcome};
+pub(crate) use preconditioner::precondition;
 pub use preconditioner::{
     DiagonalPreconditioner, Identity, LimitedMemory, Nystrom, NystromOutcome,
     NystromPreconditioner, NystromStop, PairChoice, Preconditioner,

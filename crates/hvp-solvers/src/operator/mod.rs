@@ -106,6 +106,22 @@ pub(crate) fn apply<T: Real, O: LinearOperator<T> + ?Sized>(a: &O, x: &[T], y: &
     a.apply_into(ArrayView1::from(x), ArrayViewMut1::from(y));
 }
 
+/// `yᵢ ← A xᵢ` for as many vectors as `x` and `y` hold, one after the other.
+pub(crate) fn apply_block<T: Real, O: LinearOperator<T> + ?Sized>(a: &O, x: &[T], y: &mut [T]) {
+    let n = a.dim();
+    if x.len() == n {
+        return apply(a, x, y);
+    }
+    let shape = (x.len() / n.max(1), n);
+    let (x, y) = (
+        ArrayView2::from_shape(shape, x),
+        ArrayViewMut2::from_shape(shape, y),
+    );
+    if let (Ok(x), Ok(y)) = (x, y) {
+        a.apply_block_into(x, y);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

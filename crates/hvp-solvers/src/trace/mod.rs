@@ -8,7 +8,7 @@
 mod diagonal;
 mod exchange;
 mod hutchinson;
-mod outcome;
+pub(crate) mod outcome;
 pub(crate) mod sketch;
 
 use ad_core::Real;

@@ -21,6 +21,9 @@ pub enum TraceStop {
     /// `XNysTrace` met `ωᵀAω < 0` or worse: the operator is not positive semidefinite.
     /// The value is Hutchinson's, from the same products.
     NotPositiveSemidefinite,
+    /// A function of the operator is not finite at an approximate eigenvalue, as the logarithm
+    /// at zero: the value is zero and the bar the largest number.
+    OutsideDomain,
     /// A NaN or an infinity: the value is zero and the bar the largest number.
     NonFinite {
         /// Where it appeared.
@@ -62,12 +65,12 @@ pub struct TraceEstimate {
 }
 
 /// What a method hands over: samples whose mean is the estimate.
-pub(super) struct Samples {
-    pub(super) values: Vec<f64>,
+pub(crate) struct Samples {
+    pub(crate) values: Vec<f64>,
     /// Estimates that leave out one random vector each; empty if samples are independent.
-    pub(super) left_out: Vec<f64>,
-    pub(super) n_products: usize,
-    pub(super) stop: TraceStop,
+    pub(crate) left_out: Vec<f64>,
+    pub(crate) n_products: usize,
+    pub(crate) stop: TraceStop,
 }
 
 impl Samples {
@@ -91,7 +94,7 @@ impl Samples {
         }
     }
 
-    pub(super) fn estimate(&self, seed: u64) -> TraceEstimate {
+    pub(crate) fn estimate(&self, seed: u64) -> TraceEstimate {
         let k = self.values.len().max(1) as f64;
         let (mean, deviation) = mean_and_deviation(&self.values);
         let standard_error = if self.left_out.is_empty() {

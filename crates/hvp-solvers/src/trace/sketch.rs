@@ -29,7 +29,7 @@ pub(crate) fn finite<T: Real>(x: &Array2<T>) -> bool {
 }
 
 /// `k` vectors of random signs.
-pub(super) fn signs<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2<T> {
+pub(crate) fn signs<T: Real>(k: usize, n: usize, rng: &mut ChaCha8Rng) -> Array2<T> {
     Array2::from_shape_fn((k, n), |_| {
         if rng.random::<bool>() {
             T::one()

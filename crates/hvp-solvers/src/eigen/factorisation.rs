@@ -1,0 +1,387 @@
+//! The band Lanczos factorisation with thick restarts.
+
+use ad_core::Real;
+use ndarray::{ArrayView1, ArrayView2};
+use rand_chacha::ChaCha8Rng;
+
+use super::basis::Basis;
+use super::certificate::{Neighbours, within};
+use super::outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop};
+use super::symmetric::eigen_in_place;
+use super::which::{Which, order_by_want, sort_pairs};
+use crate::error::Quantity;
+use crate::operator::{LinearOperator, apply_block};
+use crate::vector::norm2;
+
+/// The relation `A V = V T + P C` with orthonormal `[V P]`, and the Ritz pairs of `T`.
+///
+/// `V` are the vectors that have been multiplied, `P` those that are pending: one a unit of
+/// the block, fewer once a remainder vanished.
+#[derive(Debug)]
+pub(super) struct Factorisation<T> {
+    pub(super) n: usize,
+    /// At most this many columns of `T`.
+    pub(super) ncv: usize,
+    /// Vectors drawn at a start and when the space is exhausted.
+    block: usize,
+    /// Pending vectors there is room for.
+    pub(super) width: usize,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) basis: Basis<T>,
+    /// Columns of `T` that are complete.
+    pub(super) done: usize,
+    /// `T` with stride `ncv + width`; the rows below `done` are `C`.
+    pub(super) t: Vec<T>,
+    /// Products, one a row.
+    w: Vec<T>,
+    h: Vec<T>,
+    /// Eigenvectors, eigenvalues (ascending) and residuals of the last Ritz step.
+    y: Vec<T>,
+    theta: Vec<T>,
+    residual: Vec<T>,
+    /// `C Y`, a pending vector a row: the residuals as vectors.
+    coupling: Vec<T>,
+    scratch: Vec<T>,
+    /// Indices into `theta`, the most wanted first.
+    order: Vec<usize>,
+    /// The wanted values before a probe.
+    pub(super) before_probe: Vec<T>,
+    pub(super) norm: T,
+    pub(super) asymmetry: T,
+    pub(super) n_products: usize,
+    pub(super) n_restarts: usize,
+    pub(super) n_breakdowns: usize,
+    pub(super) n_probes: usize,
+}
+
+impl<T: Real> Factorisation<T> {
+    /// Room for `ncv` columns and `width ≥ block` pending vectors.
+    pub(super) fn new(n: usize, ncv: usize, block: usize, width: usize, rng: ChaCha8Rng) -> Self {
+        let all = ncv + width;
+        let zeros = |len: usize| vec![T::zero(); len];
+        Self {
+            n,
+            ncv,
+            block,
+            width,
+            rng,
+            basis: Basis::new(n, all),
+            done: 0,
+            t: zeros(all * all),
+            w: zeros(width.max(1) * n),
+            h: zeros(all),
+            y: zeros(ncv * ncv),
+            theta: zeros(ncv),
+            residual: zeros(ncv),
+            coupling: zeros(width * ncv),
+            scratch: zeros(ncv),
+            order: Vec::with_capacity(ncv),
+            before_probe: Vec::with_capacity(ncv),
+            norm: T::zero(),
+            asymmetry: T::zero(),
+            n_products: 0,
+            n_restarts: 0,
+            n_breakdowns: 0,
+            n_probes: 0,
+        }
+    }
+
+    /// Starts from a vector, if there is one that is not zero, and random ones.
+    pub(super) fn start(&mut self, start: Option<ArrayView1<'_, T>>) {
+        if let Some(start) = start {
+            self.push_start(start);
+        }
+        self.fill_up();
+    }
+
+    /// Starts from all rows that are linearly independent; returns their number.
+    pub(super) fn start_from_rows(&mut self, rows: ArrayView2<'_, T>) -> usize {
+        for row in rows.rows() {
+            self.push_start(row);
+        }
+        if self.exhausted() {
+            self.fill_up();
+        }
+        self.pending()
+    }
+
+    /// Appends what a vector has outside the basis, unless that is rounding.
+    fn push_start(&mut self, start: ArrayView1<'_, T>) {
+        let n = self.n;
+        let w = &mut self.w[..n];
+        for (w, &x) in w.iter_mut().zip(start) {
+            *w = x;
+        }
+        let norm = norm2(w);
+        if !norm.is_normal() {
+            return;
+        }
+        w.iter_mut().for_each(|w| *w /= norm);
+        let (_, rest) = self.basis.orthogonalise(w, &mut self.h);
+        if rest > T::of(100.0) * T::epsilon() {
+            self.basis.push(w, rest);
+        }
+    }
+
+    /// Random vectors until a block is pending or the space is full.
+    fn fill_up(&mut self) {
+        let n = self.n;
+        while self.pending() < self.block && self.basis.push_random(&mut self.rng, &mut self.w[..n])
+        {
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.basis.len() - self.done
+    }
+
+    /// Columns after which it is worth while to look for convergence.
+    pub(super) fn stride(&self) -> usize {
+        (2 * self.block).max(5)
+    }
+
+    /// Whether the basis cannot grow: `T` then holds eigenvalues of `A` exactly.
+    pub(super) fn exhausted(&self) -> bool {
+        self.pending() == 0
+    }
+
+    fn t(&mut self, i: usize, j: usize) -> &mut T {
+        &mut self.t[i * (self.ncv + self.width) + j]
+    }
+
+    /// Lanczos steps until `columns ≤ ncv` columns are complete or the space is exhausted.
+    pub(super) fn expand<A>(&mut self, a: &A, columns: usize) -> Result<(), EigenStop>
+    where
+        A: LinearOperator<T> + ?Sized,
+    {
+        let n = self.n;
+        while self.done < columns && !self.exhausted() {
+            let count = self.pending().min(columns - self.done);
+            let rows = self.basis.rows(self.done, count);
+            apply_block(a, rows, &mut self.w[..count * n]);
+            self.n_products += count;
+            for i in 0..count {
+                self.absorb(i)?;
+            }
+            if self.exhausted() && self.done < n {
+                self.n_breakdowns += 1;
+                self.fill_up();
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes product `i` of the block a column of `T`, and its remainder a pending vector.
+    fn absorb(&mut self, i: usize) -> Result<(), EigenStop> {
+        let n = self.n;
+        let (j, len) = (self.done, self.basis.len());
+        let w = &mut self.w[i * n..(i + 1) * n];
+        let (before, beta) = self.basis.orthogonalise(w, &mut self.h);
+        if !(before.is_finite() && beta.is_finite()) {
+            return Err(EigenStop::NonFinite {
+                what: Quantity::Product,
+            });
+        }
+        self.norm = self.norm.max(before);
+        // What is left after orthogonalisation is rounding: nothing new in this direction.
+        let level = T::epsilon() * self.norm * T::of((n as f64).sqrt().max(10.0));
+        let grows = beta > level && len < n;
+        if grows {
+            self.basis.push(w, beta);
+        }
+        for k in 0..len {
+            let found = self.h[k];
+            if k < j {
+                let expected = *self.t(k, j);
+                self.asymmetry = self.asymmetry.max((found - expected).abs());
+            } else {
+                *self.t(k, j) = found;
+                *self.t(j, k) = found;
+            }
+        }
+        if grows {
+            *self.t(len, j) = beta;
+            *self.t(j, len) = beta;
+        }
+        self.done += 1;
+        Ok(())
+    }
+
+    /// Eigenpairs of `T`, their residuals and their order; false if `T` is not finite.
+    pub(super) fn ritz(&mut self, which: Which) -> bool {
+        let (m, ncv) = (self.done, self.ncv);
+        for i in 0..m {
+            for j in 0..m {
+                self.y[i * m + j] = *self.t(i, j);
+            }
+        }
+        let y = &mut self.y[..m * m];
+        if !eigen_in_place(y, &mut self.theta[..m], &mut self.scratch[..m]) {
+            return false;
+        }
+        let stride = ncv + self.width;
+        for i in 0..m {
+            let mut size = T::zero();
+            for p in 0..self.pending() {
+                let row = &self.t[(m + p) * stride..(m + p) * stride + m];
+                let sum: T = (0..m).map(|j| row[j] * self.y[j * m + i]).sum();
+                self.coupling[p * ncv + i] = sum;
+                size = size.hypot(sum);
+            }
+            self.residual[i] = size;
+        }
+        order_by_want(which, &self.theta[..m], &mut self.order);
+        true
+    }
+
+    pub(super) fn count_converged(&self, wanted: usize, tolerance: f64) -> usize {
+        let first = self.order.iter().take(wanted);
+        first
+            .filter(|&&i| within(self.theta[i], self.residual[i], tolerance, self.norm))
+            .count()
+    }
+
+    /// Whether a probe has left the wanted values where they were.
+    pub(super) fn same_as_before(&self, wanted: usize) -> bool {
+        let slack = T::of(100.0) * T::epsilon() * self.norm;
+        let now = self.order[..wanted].iter().map(|&i| self.theta[i]);
+        now.zip(&self.before_probe)
+            .all(|(now, &before)| (now - before).abs() <= slack)
+    }
+
+    /// Keeps the most wanted Ritz vectors and goes on from the pending ones; returns how many.
+    pub(super) fn restart(&mut self, wanted: usize, tolerance: f64) -> usize {
+        let m = self.done;
+        // KrylovKit's rule: as vectors converge, more of the space is kept. There has to be
+        // room for one block and one vector more.
+        let most = m.saturating_sub(self.pending() + 1).max(1);
+        let converged = self.count_converged(wanted, tolerance);
+        let keep = ((3 * m + 2 * converged) / 5).clamp(wanted.min(most), most);
+        self.keep(keep);
+        self.basis
+            .rotate_head(m, &self.y[..m * m], &self.order[..keep]);
+        for p in 0..self.pending() {
+            for k in 0..keep {
+                let c = self.coupling[p * self.ncv + self.order[k]];
+                *self.t(k, keep + p) = c;
+                *self.t(keep + p, k) = c;
+            }
+        }
+        keep
+    }
+
+    /// Keeps the wanted Ritz vectors and goes on from random ones, to look for missed copies.
+    pub(super) fn probe(&mut self, wanted: usize) {
+        let m = self.done;
+        self.n_probes += 1;
+        self.keep(wanted);
+        self.before_probe.clear();
+        for k in 0..wanted {
+            self.before_probe.push(self.theta[self.order[k]]);
+        }
+        self.basis.truncate(m);
+        self.basis.rotate(&self.y[..m * m], &self.order[..wanted]);
+        self.fill_up();
+    }
+
+    /// `T` for the first `keep` Ritz vectors in the order of want.
+    fn keep(&mut self, keep: usize) {
+        self.n_restarts += 1;
+        self.t.fill(T::zero());
+        for k in 0..keep {
+            *self.t(k, k) = self.theta[self.order[k]];
+        }
+        self.done = keep;
+    }
+
+    /// Starts again from sums of the wanted Ritz vectors, as many as make a block.
+    pub(super) fn condense(&mut self, wanted: usize) {
+        let (m, n) = (self.done, self.n);
+        let count = wanted.min(m);
+        self.basis.truncate(m);
+        self.basis.rotate(&self.y[..m * m], &self.order[..count]);
+        let sums = self.block.min(count);
+        self.w[..sums * n].fill(T::zero());
+        for i in 0..count {
+            let sum = &mut self.w[i % sums * n..(i % sums + 1) * n];
+            for (s, &u) in sum.iter_mut().zip(self.basis.row(i)) {
+                *s += u;
+            }
+        }
+        self.basis.truncate(0);
+        for i in 0..sums {
+            let w = &self.w[i * n..(i + 1) * n];
+            let norm = norm2(w);
+            self.basis.push(w, norm);
+        }
+        self.t.fill(T::zero());
+        self.done = 0;
+        self.fill_up();
+    }
+
+    /// The wanted pairs with residuals recomputed by products, and bounds.
+    pub(super) fn outcome<A>(
+        mut self,
+        a: &A,
+        which: Which,
+        wanted: usize,
+        tolerance: f64,
+        stop: EigenStop,
+    ) -> EigenOutcome<T>
+    where
+        A: LinearOperator<T> + ?Sized,
+    {
+        let (m, n) = (self.done, self.n);
+        let mut stop = stop;
+        let mut wanted = wanted.min(m);
+        if stop != EigenStop::Converged && !self.ritz(which) {
+            wanted = 0;
+        }
+        self.basis.truncate(m);
+        self.order.truncate(wanted);
+        self.basis.rotate(&self.y[..m * m], &self.order);
+        let orthogonality = self.basis.orthogonality().as_f64();
+        let neighbours = Neighbours {
+            theta: &self.theta[..m],
+            residual: &self.residual[..m],
+            ends: (true, true),
+            norm: self.norm,
+        };
+        let mut pairs: Vec<EigenPair<T>> = Vec::with_capacity(wanted);
+        for (k, &index) in self.order.iter().enumerate() {
+            let w = &mut self.w[..n];
+            let (mut pair, finite) = neighbours.pair(a, self.basis.row(k), index, w);
+            self.n_products += 1;
+            if !finite {
+                stop = EigenStop::NonFinite {
+                    what: Quantity::Product,
+                };
+            }
+            // The true residual also carries the rounding of its own computation, which no
+            // tolerance can ask away: the estimate decides.
+            let estimate = self.residual[index];
+            pair.converged = finite && within(self.theta[index], estimate, tolerance, self.norm);
+            pairs.push(pair);
+        }
+        sort_pairs(which, &mut pairs);
+        let size = if self.norm > T::zero() {
+            self.norm
+        } else {
+            T::one()
+        };
+        let stats = EigenStats {
+            n_products: self.n_products,
+            n_restarts: self.n_restarts,
+            n_breakdowns: self.n_breakdowns,
+            n_probes: self.n_probes,
+            orthogonality,
+            asymmetry: (self.asymmetry / size).as_f64(),
+            norm_estimate: self.norm.as_f64(),
+        };
+        EigenOutcome { pairs, stop, stats }
+    }
+}
+
+#[cfg(test)]
+#[path = "factorisation_tests.rs"]
+mod tests;
