@@ -4,10 +4,10 @@ use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
-use super::bits;
 use super::cg::{Cg, CgOutcome, CgStats, CgStop};
 use super::checks::check_preconditioner;
 use super::preconditioner::{LimitedMemory, Preconditioner, precondition};
+use crate::bits;
 use crate::error::{Quantity, SolverError, check_len};
 use crate::operator::{LinearOperator, apply};
 use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, scale_sub};
@@ -40,14 +40,14 @@ pub struct CgState<T> {
     #[serde(with = "bits::scalar")]
     tol: T,
     max_iters: usize,
-    #[serde(with = "bits::list")]
+    #[serde(with = "bits::vector")]
     b: Vec<T>,
-    #[serde(with = "bits::list")]
+    #[serde(with = "bits::vector")]
     x: Vec<T>,
     /// `Ax − b`, the gradient of the quadratic.
-    #[serde(with = "bits::list")]
+    #[serde(with = "bits::vector")]
     r: Vec<T>,
-    #[serde(with = "bits::list")]
+    #[serde(with = "bits::vector")]
     d: Vec<T>,
     /// `rᵀM⁻¹r` of the last iteration; zero where the recurrence begins.
     #[serde(with = "bits::scalar")]

@@ -12,7 +12,6 @@
 //!
 //! Conjugate gradients, MINRES and [`TruncatedCg`] take a [`Preconditioner`].
 
-mod bits;
 mod block_cg;
 mod block_residual;
 mod block_run;
