@@ -7,7 +7,7 @@ use ndarray_linalg::{CholeskyInplace, EigValshInto, EighInto, Lapack, UPLO};
 pub(super) const NAME: &str = "lapack";
 
 /// What the backend asks of a scalar.
-pub trait Scalar: Lapack<Real = Self> {}
+pub(super) trait Scalar: Lapack<Real = Self> {}
 
 impl Scalar for f32 {}
 impl Scalar for f64 {}

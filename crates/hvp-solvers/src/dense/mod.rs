@@ -20,11 +20,40 @@ use crate::SolverError;
 use crate::error::check_len;
 use crate::vector::{axpy, dot};
 
-/// The scalars that the dense backend factorises: `f32` and `f64`.
-pub trait DenseReal: Real + backend::Scalar {}
+/// The scalars that the dense backend factorises: `f32` and `f64`, and sealed.
+///
+/// The backend is compiled for them here, not again in every crate that factorises.
+pub trait DenseReal: Real {
+    /// `Lᵀ` of `A = LLᵀ` into the upper triangle of the row-major `a`; or the bad pivot.
+    #[doc(hidden)]
+    fn factorise(a: &mut [Self], n: usize) -> Result<(), usize>;
 
-impl DenseReal for f32 {}
-impl DenseReal for f64 {}
+    /// Ascending eigenvalues of the symmetric matrix in the upper triangle of `a`.
+    #[doc(hidden)]
+    fn eigenvalues(a: Array2<Self>) -> Option<Array1<Self>>;
+
+    /// The same, and eigenvectors one a row.
+    #[doc(hidden)]
+    fn eigenpairs(a: Array2<Self>) -> Option<(Array1<Self>, Array2<Self>)>;
+}
+
+macro_rules! dense_real {
+    ($($scalar:ty),*) => {$(
+        impl DenseReal for $scalar {
+            fn factorise(a: &mut [Self], n: usize) -> Result<(), usize> {
+                backend::factorise(a, n)
+            }
+            fn eigenvalues(a: Array2<Self>) -> Option<Array1<Self>> {
+                backend::eigenvalues(a)
+            }
+            fn eigenpairs(a: Array2<Self>) -> Option<(Array1<Self>, Array2<Self>)> {
+                backend::eigenpairs(a)
+            }
+        }
+    )*};
+}
+
+dense_real!(f32, f64);
 
 /// The name of the backend in this build, `"faer"` or `"lapack"`.
 pub const BACKEND: &str = backend::NAME;
@@ -79,7 +108,7 @@ pub fn cholesky<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Cholesky<T>, NotPo
     }
     let mut upper: Vec<T> = a.iter().copied().collect();
     if n > 0 {
-        backend::factorise(&mut upper, n).map_err(|pivot| NotPositiveDefinite { pivot })?;
+        T::factorise(&mut upper, n).map_err(|pivot| NotPositiveDefinite { pivot })?;
     }
     // A matrix at the edge of overflow can factorise into infinities.
     match (0..n).find(|&i| !(upper[i * n + i] > T::zero() && upper[i * n + i].is_finite())) {
@@ -169,7 +198,7 @@ pub fn eigenvalues<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Array1<T>, Solv
     if a.is_empty() {
         return Ok(Array1::zeros(0));
     }
-    let values = backend::eigenvalues(a).ok_or(SolverError::DenseEigenFailed)?;
+    let values = T::eigenvalues(a).ok_or(SolverError::DenseEigenFailed)?;
     if values.iter().all(|v| v.is_finite()) {
         return Ok(values);
     }
@@ -200,7 +229,7 @@ pub fn eigenpairs<T: DenseReal>(
     if a.is_empty() {
         return Ok((Array1::zeros(0), Array2::zeros((0, 0))));
     }
-    let (values, vectors) = backend::eigenpairs(a).ok_or(SolverError::DenseEigenFailed)?;
+    let (values, vectors) = T::eigenpairs(a).ok_or(SolverError::DenseEigenFailed)?;
     if values.iter().chain(&vectors).all(|v| v.is_finite()) {
         return Ok((values, vectors));
     }

@@ -12,7 +12,7 @@ use ndarray::{Array1, Array2};
 pub(super) const NAME: &str = "faer";
 
 /// What the backend asks of a scalar.
-pub trait Scalar: faer::traits::RealField {}
+pub(super) trait Scalar: faer::traits::RealField {}
 
 impl Scalar for f32 {}
 impl Scalar for f64 {}
