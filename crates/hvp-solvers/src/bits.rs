@@ -25,7 +25,6 @@
 //! ```
 
 use ad_core::Real;
-use ndarray::Array1;
 use serde::{Deserialize, Deserializer, Serializer};
 
 fn to_bits<T: Real>(value: T) -> u64 {
@@ -57,7 +56,7 @@ pub mod scalar {
     }
 }
 
-/// For a field of type `Array1<T>`.
+/// For a field of type `Array1<T>` or `Vec<T>`.
 pub mod vector {
     use super::*;
 
@@ -65,15 +64,25 @@ pub mod vector {
     ///
     /// # Errors
     /// Those of the serializer.
-    pub fn serialize<T: Real, S: Serializer>(value: &Array1<T>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(value.iter().map(|&x| to_bits(x)))
+    pub fn serialize<'a, T, V, S>(value: &'a V, to: S) -> Result<S::Ok, S::Error>
+    where
+        T: Real,
+        &'a V: IntoIterator<Item = &'a T>,
+        S: Serializer,
+    {
+        to.collect_seq(value.into_iter().map(|&x| to_bits(x)))
     }
 
     /// What [`serialize`] wrote.
     ///
     /// # Errors
     /// Those of the deserializer.
-    pub fn deserialize<'de, T: Real, D: Deserializer<'de>>(from: D) -> Result<Array1<T>, D::Error> {
+    pub fn deserialize<'de, T, V, D>(from: D) -> Result<V, D::Error>
+    where
+        T: Real,
+        V: FromIterator<T>,
+        D: Deserializer<'de>,
+    {
         let bits = Vec::<u64>::deserialize(from)?;
         Ok(bits.into_iter().map(from_bits).collect())
     }
@@ -82,6 +91,7 @@ pub mod vector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array1;
     use serde::Serialize;
 
     #[derive(Serialize, Deserialize)]

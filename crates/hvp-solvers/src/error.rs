@@ -69,6 +69,26 @@ pub enum SolverError {
         /// The first offending index (in row-major order for a matrix).
         index: usize,
     },
+    /// Indices that describe no matrix, or no part of one.
+    #[error("{what} at position {index}: {requirement}")]
+    InvalidStructure {
+        /// Which argument.
+        what: &'static str,
+        /// The first offending position.
+        index: usize,
+        /// What it has to satisfy.
+        requirement: &'static str,
+    },
+    /// A matrix that has to be symmetric is not.
+    #[error("{what} is not symmetric: entries ({row}, {col}) and ({col}, {row}) differ")]
+    NotSymmetric {
+        /// Which argument.
+        what: &'static str,
+        /// The entry's row.
+        row: usize,
+        /// The entry's column.
+        col: usize,
+    },
     /// A setting of a solver that cannot be used.
     #[error("{name} = {value} cannot be used: {requirement}")]
     InvalidSetting {
@@ -125,6 +145,23 @@ pub(crate) fn check_finite<T: Real>(
         None => Ok(()),
         Some(index) => Err(SolverError::NonFiniteInput { what, index }),
     }
+}
+
+/// Checks an index at a position of a list.
+pub(crate) fn check_structure(
+    what: &'static str,
+    index: usize,
+    ok: bool,
+    requirement: &'static str,
+) -> Result<(), SolverError> {
+    if ok {
+        return Ok(());
+    }
+    Err(SolverError::InvalidStructure {
+        what,
+        index,
+        requirement,
+    })
 }
 
 /// Checks that `value` is a finite number with `ok(value)`.

@@ -7,9 +7,9 @@
 //!
 //! | module | what it answers |
 //! |---|---|
-//! | [`operator`] | what is `A x`? Dense, diagonal, closures, shifts, counting |
+//! | [`operator`] | what is `A x`? Matrices, closures, sums, parts, damping; is it what it says? |
 //! | [`objective`] | what are `f`, `∇f`, `Hv`, `Gv` at this point? |
-//! | [`linear`] | which `x` solves `A x = b`, or minimises a quadratic in a ball? |
+//! | [`linear`] | which `x` solves `A x = b`, in least squares too, or minimises a quadratic in a ball? |
 //! | [`newton`] | where is a minimum of `f`? |
 //! | [`minimize`](mod@minimize) | the driver of all minimisers: limits, observers, outcomes, resuming |
 //! | [`eigen`] | what are the extreme eigenpairs of `A`, and how sure is that? |
@@ -56,7 +56,7 @@ pub mod spectrum;
 pub mod trace;
 pub mod vector;
 
-pub use curvature::{FunctionObjective, LinearizedOperator};
+pub use curvature::{FunctionObjective, LinearizedJacobian, LinearizedOperator, case_gradients};
 pub use error::{Quantity, SolverError};
 pub use objective::{Curvature, CurvatureOperator, Objective, SecondOrder};
 pub use operator::LinearOperator;

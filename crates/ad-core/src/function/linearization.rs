@@ -388,20 +388,22 @@ impl<'a, T: Real> Linearization<'a, T> {
         self.product(Product::Vjp, u)
     }
 
-    /// H·V for k vectors at once, one a row of `v` and of `out` (both k × n): what the vectors
+    /// Any of the products for k vectors at once, one a row of `v` and of `out`: what the vectors
     /// share is read once for all of them. Memory: k times the workspace of one product, up to 16.
     ///
     /// # Errors
     /// As [`Self::product_into`].
-    pub fn hvp_block_into(
+    pub fn product_block_into(
         &self,
+        product: Product,
         v: ArrayView2<'_, T>,
         mut out: ArrayViewMut2<'_, T>,
     ) -> Result<(), Error> {
-        let n = self.function.n_parameters();
-        let stack = finite(stack_of(&v, n)?, "the stack of vectors")?;
-        if out.dim() != v.dim() {
-            let (expected, found) = (v.shape().to_vec(), out.shape().to_vec());
+        self.function.check_product(product, &self.residuals)?;
+        let (from, to) = self.function.product_lens(product);
+        let stack = finite(stack_of(&v, from)?, "the stack of vectors")?;
+        if out.dim() != (v.nrows(), to) {
+            let (expected, found) = (vec![v.nrows(), to], out.shape().to_vec());
             return Err(Error::Shape {
                 what: "the stack of products".into(),
                 expected,
@@ -413,8 +415,20 @@ impl<'a, T: Real> Linearization<'a, T> {
         };
         let out = out.as_slice_mut().ok_or_else(layout)?;
         self.function
-            .apply_block(Product::Hvp, &self.data, &self.residuals, stack, out);
+            .apply_block(product, &self.data, &self.residuals, stack, out);
         Ok(())
+    }
+
+    /// H·V for k vectors at once, both k × n; see [`Self::product_block_into`].
+    ///
+    /// # Errors
+    /// As [`Self::product_into`].
+    pub fn hvp_block_into(
+        &self,
+        v: ArrayView2<'_, T>,
+        out: ArrayViewMut2<'_, T>,
+    ) -> Result<(), Error> {
+        self.product_block_into(Product::Hvp, v, out)
     }
 
     /// H·V, one vector a row; see [`Self::hvp_block_into`].

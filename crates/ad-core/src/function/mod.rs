@@ -246,6 +246,13 @@ impl<T: Real> Function<T> {
         self.model_output.is_some()
     }
 
+    /// The shape of the marked model output, or of the output where none is marked: what
+    /// [`Product::Jvp`] yields and [`Product::Vjp`] takes, flattened.
+    pub fn model_output_shape(&self) -> &[usize] {
+        let model = self.model_output.unwrap_or(self.output);
+        self.graph.shape(model).dims()
+    }
+
     /// f(x), one number. Cost: one forward pass.
     ///
     /// # Errors

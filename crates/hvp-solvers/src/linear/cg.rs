@@ -4,11 +4,11 @@ use ad_core::Real;
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
-use super::checks::{check_system, check_tolerances};
-use super::preconditioner::{Identity, Preconditioner, precondition};
+use super::cg_state::CgState;
+use super::checks::{check_preconditioner, check_system, check_tolerances};
+use super::preconditioner::{Identity, LimitedMemory, Preconditioner};
 use crate::error::{Quantity, SolverError};
-use crate::operator::{LinearOperator, apply};
-use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, scale_sub};
+use crate::operator::LinearOperator;
 
 /// Preconditioned conjugate gradients (Hestenes–Stiefel 1952) for `A x = b`, `A ≻ 0`.
 ///
@@ -20,6 +20,8 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, sca
 /// success is reported the true residual is computed (one more product); if it is
 /// too large, the iteration restarts from there, and ends as
 /// [`CgStop::Stagnated`] once restarting no longer helps.
+///
+/// A long solve can be done in parts: see [`Cg::start`].
 ///
 /// ```
 /// use hvp_solvers::{linear::Cg, operator::DiagonalOperator};
@@ -101,21 +103,6 @@ pub struct CgOutcome<T> {
     pub stats: CgStats,
 }
 
-/// The vectors of a solve, in units of `‖b‖`.
-struct Run<'a, T, A: ?Sized, P: ?Sized> {
-    a: &'a A,
-    m: &'a P,
-    b: Vec<T>,
-    x: Vec<T>,
-    r: Vec<T>,
-    d: Vec<T>,
-    q: Vec<T>,
-    y: Vec<T>,
-    n_iters: usize,
-    n_products: usize,
-    residual: T,
-}
-
 impl Cg {
     /// Solves `A x = b` from zero, without a preconditioner.
     ///
@@ -146,185 +133,54 @@ impl Cg {
         A: LinearOperator<T> + ?Sized,
         P: Preconditioner<T> + ?Sized,
     {
-        let n = a.dim();
-        check_system(n, b, x0, m.dim())?;
+        check_system(a.dim(), b, x0, m.dim())?;
+        let mut state = self.start(b, x0)?;
+        state.drive(a, m, None, usize::MAX);
+        Ok(state.into_outcome())
+    }
+
+    /// [`solve_with`](Self::solve_with), offering the pairs `(d, Ad)` of all iterations to
+    /// `pairs`: a preconditioner for the next solve with this operator, or one like it.
+    ///
+    /// # Errors
+    /// As [`solve_with`](Self::solve_with), and for pairs of another dimension.
+    pub fn solve_collecting<T, A, P>(
+        &self,
+        a: &A,
+        b: ArrayView1<'_, T>,
+        x0: Option<ArrayView1<'_, T>>,
+        m: &P,
+        pairs: &mut LimitedMemory<T>,
+    ) -> Result<CgOutcome<T>, SolverError>
+    where
+        T: Real,
+        A: LinearOperator<T> + ?Sized,
+        P: Preconditioner<T> + ?Sized,
+    {
+        check_system(a.dim(), b, x0, m.dim())?;
+        check_preconditioner(Preconditioner::<T>::dim(pairs), a.dim())?;
+        let mut state = self.start(b, x0)?;
+        state.drive(a, m, Some(pairs), usize::MAX);
+        Ok(state.into_outcome())
+    }
+
+    /// A solve that has not begun: no product is made yet. It is carried on by
+    /// [`CgState::advance`], and can be stored in between.
+    ///
+    /// # Errors
+    /// As [`solve_with`](Self::solve_with), where the operator's dimension is taken to be that of
+    /// `b`.
+    pub fn start<T: Real>(
+        &self,
+        b: ArrayView1<'_, T>,
+        x0: Option<ArrayView1<'_, T>>,
+    ) -> Result<CgState<T>, SolverError> {
+        let n = b.len();
+        check_system(n, b, x0, None)?;
         check_tolerances(&[
             ("relative_tolerance", self.relative_tolerance),
             ("absolute_tolerance", self.absolute_tolerance),
         ])?;
-        // A power of two: in units of it nothing overflows, and no bit changes.
-        let unit = power_of_two_below(norm2(&b.to_vec()));
-        let scaled = |v: ArrayView1<'_, T>| v.iter().map(|&v| v / unit).collect::<Vec<T>>();
-        let mut run = Run {
-            a,
-            m,
-            b: scaled(b),
-            x: x0.map_or_else(|| vec![T::zero(); n], scaled),
-            r: vec![T::zero(); n],
-            d: vec![T::zero(); n],
-            q: vec![T::zero(); n],
-            y: if m.is_identity() {
-                Vec::new()
-            } else {
-                vec![T::zero(); n]
-            },
-            n_iters: 0,
-            n_products: 0,
-            residual: T::zero(),
-        };
-        let relative = T::of(self.relative_tolerance) * norm2(&run.b);
-        let tol = relative.max(T::of(self.absolute_tolerance) / unit);
-        let max_iters = self.max_iters.unwrap_or(10 * n + 10);
-        let mut stop = run.outer(tol, max_iters, x0.is_some());
-        scale(unit, &mut run.x);
-        if !all_finite(&run.x) {
-            // The solution is beyond the range of the type.
-            run.x.fill(T::zero());
-            run.residual = norm2(&run.b);
-            stop = CgStop::NonFinite {
-                what: Quantity::Point,
-            };
-        }
-        let stats = CgStats {
-            n_iters: run.n_iters,
-            n_products: run.n_products,
-            residual_norm: (run.residual * unit).as_f64(),
-        };
-        Ok(CgOutcome {
-            x: Array1::from_vec(run.x),
-            stop,
-            stats,
-        })
-    }
-}
-
-impl<T, A, P> Run<'_, T, A, P>
-where
-    T: Real,
-    A: LinearOperator<T> + ?Sized,
-    P: Preconditioner<T> + ?Sized,
-{
-    /// Runs until the *true* residual is within `tol`, restarting while that helps.
-    fn outer(&mut self, tol: T, max_iters: usize, warm: bool) -> CgStop {
-        // r = Ax − b, the gradient of the quadratic.
-        for (r, &b) in self.r.iter_mut().zip(&self.b) {
-            *r = -b;
-        }
-        self.residual = norm2(&self.r);
-        if warm && !self.true_residual() {
-            return CgStop::NonFinite {
-                what: Quantity::Product,
-            };
-        }
-        let mut before = T::infinity();
-        loop {
-            if self.residual <= tol {
-                return CgStop::Converged;
-            }
-            // Each restart has to halve the true residual, so there are finitely many.
-            if self.residual > T::of(0.5) * before {
-                return CgStop::Stagnated;
-            }
-            before = self.residual;
-            if let Some(stop) = self.inner(tol, max_iters) {
-                return stop;
-            }
-            if !self.true_residual() {
-                return CgStop::NonFinite {
-                    what: Quantity::Product,
-                };
-            }
-        }
-    }
-
-    /// `r ← A x − b` by a product; false if it is not finite (then `r` is unusable).
-    fn true_residual(&mut self) -> bool {
-        apply(self.a, &self.x, &mut self.q);
-        self.n_products += 1;
-        for ((r, &q), &b) in self.r.iter_mut().zip(&self.q).zip(&self.b) {
-            *r = q - b;
-        }
-        let norm = norm2(&self.r);
-        let ok = norm.is_finite();
-        if ok {
-            self.residual = norm;
-        }
-        ok
-    }
-
-    /// Iterates until the recurrence's residual is within `tol` (`None`) or it ends.
-    fn inner(&mut self, tol: T, max_iters: usize) -> Option<CgStop> {
-        let mut rz = T::zero();
-        let mut first = true;
-        while self.residual > tol {
-            if self.n_iters >= max_iters {
-                return Some(CgStop::MaxIterations);
-            }
-            let previous = rz;
-            rz = match self.precondition_residual() {
-                Ok(rz) => rz,
-                Err(stop) => return Some(stop),
-            };
-            let y = if self.m.is_identity() {
-                &self.r
-            } else {
-                &self.y
-            };
-            let beta = if first { T::zero() } else { rz / previous };
-            first = false;
-            scale_sub(beta, y, &mut self.d);
-            apply(self.a, &self.d, &mut self.q);
-            self.n_products += 1;
-            let curvature = dot(&self.d, &self.q);
-            if !curvature.is_finite() {
-                return Some(CgStop::NonFinite {
-                    what: Quantity::Product,
-                });
-            }
-            if curvature <= T::zero() {
-                return Some(CgStop::NotPositiveDefinite);
-            }
-            let alpha = rz / curvature;
-            if !alpha.is_finite() {
-                return Some(CgStop::Stagnated);
-            }
-            axpy(alpha, &self.d, &mut self.x);
-            axpy(alpha, &self.q, &mut self.r);
-            let norm = norm2(&self.r);
-            if !norm.is_finite() {
-                // The update overflowed: take it back.
-                axpy(-alpha, &self.d, &mut self.x);
-                return Some(CgStop::NonFinite {
-                    what: Quantity::Product,
-                });
-            }
-            self.n_iters += 1;
-            self.residual = norm;
-        }
-        None
-    }
-
-    /// `y ← M⁻¹ r`; returns `rᵀy > 0`.
-    fn precondition_residual(&mut self) -> Result<T, CgStop> {
-        if self.m.is_identity() {
-            let rz = self.residual * self.residual;
-            // The square underflows: far below any right-hand side's rounding.
-            return if rz > T::zero() {
-                Ok(rz)
-            } else {
-                Err(CgStop::Stagnated)
-            };
-        }
-        precondition(self.m, &self.r, &mut self.y);
-        let rz = dot(&self.r, &self.y);
-        if !rz.is_finite() {
-            return Err(CgStop::NonFinite {
-                what: Quantity::Preconditioner,
-            });
-        }
-        if rz <= T::zero() {
-            return Err(CgStop::PreconditionerNotPositiveDefinite);
-        }
-        Ok(rz)
+        Ok(CgState::new(self, b, x0))
     }
 }

@@ -26,15 +26,17 @@ use crate::operator::LinearOperator;
 ///
 /// A singular system ends as [`MinresStop::LeastSquares`] where it has no solution. From
 /// a zero start the minimiser of `‖b − Ax‖` is then lifted to the one of least length,
-/// `x − (rᵀx/‖r‖²) r` (Liu, Milzarek & Roosta 2022): the pseudo-inverse solution.
+/// `x − (rᵀx/‖r‖²) r` (Liu, Milzarek & Roosta 2022): the pseudo-inverse solution. Where that
+/// spoils `‖Ar‖`, a restart mends it; where it spoils the residual, it is undone.
 ///
 /// The residual that the recurrence carries is verified by a product before any ending but
-/// a failure, and the iteration restarts from a larger one while that helps. `x` is never
+/// a failure, `‖Ar‖` by another before a least-squares one, and the iteration restarts from a
+/// larger one while that helps. `x` is never
 /// worse than the start. Rounding enters `x` with the square of the condition: beyond
 /// about `1/√eps` expect [`MinresStop::Stagnated`] unless a preconditioner helps.
 ///
 /// - **Cost**: one product, one preconditioner and about `12n` flops an iteration; one more
-///   product to verify a residual, one to verify `‖Ar‖`.
+///   product to verify a residual, one or two to verify `‖Ar‖`.
 /// - **Memory**: eight vectors besides `x`, one more with a preconditioner and two with
 ///   [`MinresCurvature`] other than `Ignore`; nothing is allocated in the loop.
 ///

@@ -223,6 +223,7 @@ where
 
     /// Runs until the *true* residual is within tolerance, restarting while that helps.
     fn outer(&mut self, warm: bool) -> Result<MinresStop, MinresStop> {
+        const MAX_LIFTS: usize = 3;
         self.r2.copy_from_slice(&self.b);
         let b_norm = dual_norm(self.m, &self.r2, &mut self.y)?;
         self.residual = b_norm;
@@ -231,6 +232,7 @@ where
             self.true_residual()?;
         }
         let mut before = T::infinity();
+        let mut lifts = 0;
         loop {
             if self.residual <= tol {
                 return Ok(MinresStop::Converged);
@@ -250,8 +252,14 @@ where
             }
             let promised = self.residual;
             self.true_residual()?;
-            // Rounding spoils the update of x with the square of the condition.
-            if self.residual > before {
+            // Rounding spoils the update of x with the square of the condition. After a lift the
+            // residual is the least there is, and stays so up to rounding.
+            let slack = if lifts > 0 {
+                T::epsilon().sqrt()
+            } else {
+                T::zero()
+            };
+            if self.residual > before * (T::one() + slack) {
                 self.x.copy_from_slice(&self.start);
                 self.residual = before;
                 return Ok(MinresStop::Stagnated);
@@ -259,7 +267,16 @@ where
             let kept = self.residual <= T::of(2.0) * promised;
             match ended {
                 None => {}
-                Some(MinresStop::LeastSquares) if kept => return self.lift(),
+                Some(MinresStop::LeastSquares) if kept && self.is_least_squares()? => {
+                    if self.lift()? {
+                        return Ok(MinresStop::LeastSquares);
+                    }
+                    lifts += 1;
+                    if lifts == MAX_LIFTS {
+                        return Ok(MinresStop::Stagnated);
+                    }
+                    before = T::infinity();
+                }
                 Some(MinresStop::LeastSquares) => {}
                 Some(stop) => return Ok(stop),
             }
@@ -277,33 +294,52 @@ where
         Ok(())
     }
 
-    /// Takes out of `x` what the null vector `M⁻¹r` contributes; verifies `A M⁻¹ r ≈ 0`.
-    fn lift(&mut self) -> Result<MinresStop, MinresStop> {
-        let square = self.residual * self.residual;
-        if square <= T::zero() {
-            return Ok(MinresStop::LeastSquares);
-        }
+    /// Computes `A M⁻¹ r` and its norm; whether that is what the recurrence promised, within
+    /// a factor of two.
+    fn is_least_squares(&mut self) -> Result<bool, MinresStop> {
         let y = if self.m.is_identity() {
             &self.r2
         } else {
             &self.y
         };
-        let share = dot(&self.r2, &self.x) / square;
-        axpy(-share, y, &mut self.x);
         apply(self.a, y, &mut self.q);
         self.n_products += 1;
+        self.normal = dual_norm(self.m, &self.q, &mut self.v)?;
+        Ok(self.normal <= self.promised())
+    }
+
+    /// Twice what `‖A r‖` has to be.
+    fn promised(&self) -> T {
+        T::of(2.0) * self.limits.least_squares * self.norm * self.residual
+    }
+
+    /// Takes out of `x` what the null vector `M⁻¹r` contributes; `q` holds `A M⁻¹ r`. False if
+    /// that was so much that the roughness of the null vector now shows in `‖Ar‖`: what it has
+    /// spoiled a restart mends, and the next lift is a small one.
+    fn lift(&mut self) -> Result<bool, MinresStop> {
+        let square = self.residual * self.residual;
+        if square <= T::zero() {
+            return Ok(true);
+        }
+        let share = dot(&self.r2, &self.x) / square;
+        let y = if self.m.is_identity() {
+            &self.r2
+        } else {
+            &self.y
+        };
         self.start.copy_from_slice(y);
+        axpy(-share, &self.start, &mut self.x);
         // The new residual is r + share·A M⁻¹r.
         axpy(share, &self.q, &mut self.r2);
-        self.normal = dual_norm(self.m, &self.q, &mut self.y)?;
-        let lifted = dual_norm(self.m, &self.r2, &mut self.y)?;
-        if lifted <= self.residual * (T::one() + T::epsilon().sqrt()) {
-            self.residual = lifted;
-        } else {
-            // Not a null vector after all: the system is ill-conditioned, not singular.
-            axpy(share, &self.start, &mut self.x);
+        let (before, normal) = (self.residual, self.normal);
+        self.residual = dual_norm(self.m, &self.r2, &mut self.y)?;
+        if self.residual <= before * (T::one() + T::epsilon().sqrt()) {
+            return self.is_least_squares();
         }
-        Ok(MinresStop::LeastSquares)
+        // Not a null vector after all: the system is ill-conditioned, not singular.
+        axpy(share, &self.start, &mut self.x);
+        (self.residual, self.normal) = (before, normal);
+        Ok(true)
     }
 
     /// Iterates on the residual in `r2` until its recurrence is within `tol` or the Krylov

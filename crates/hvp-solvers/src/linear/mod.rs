@@ -1,27 +1,48 @@
 //! Linear systems and quadratic models, by Krylov methods.
 //!
-//! [`Cg`] solves `A x = b` for a positive definite operator, [`Minres`] for any symmetric
-//! one, singular or indefinite. [`TruncatedCg`] (the method of Steihaug and Toint)
-//! minimises a quadratic model inside a ball and needs no definiteness. These take a
-//! [`Preconditioner`]. [`Gltr`] minimises the same model to any accuracy, and for many
-//! radii at once.
+//! | method | problem | `A` |
+//! |---|---|---|
+//! | [`Cg`] | `A x = b` | positive definite |
+//! | [`BlockCg`] | `A xⱼ = bⱼ`, several at once | positive definite |
+//! | [`MultiShiftCg`] | `(A + σⱼI) xⱼ = b`, many shifts | positive definite with its shift |
+//! | [`Minres`] | `A x = b`, `min ‖b − Ax‖` | any symmetric, singular or indefinite |
+//! | [`Lsmr`] | `min ‖b − Ax‖² + λ²‖x‖²` | any, rectangular |
+//! | [`TruncatedCg`] | `min gᵀz + ½zᵀAz` in a ball, roughly (Steihaug, Toint) | any symmetric |
+//! | [`Gltr`] | the same to any accuracy, for many radii | any symmetric |
+//!
+//! Conjugate gradients, MINRES and [`TruncatedCg`] take a [`Preconditioner`].
 
+mod block_cg;
+mod block_residual;
+mod block_run;
 mod boundary;
 mod cg;
+mod cg_state;
 mod checks;
 mod gltr;
+mod lsmr;
+mod lsmr_run;
 mod minres;
 mod minres_run;
+mod multi_shift;
 mod piece;
 mod preconditioner;
 pub(crate) mod secular;
+mod small;
 mod truncated;
 
+pub use block_cg::BlockCg;
 pub use cg::{Cg, CgOutcome, CgStats, CgStop};
+pub use cg_state::CgState;
 pub use gltr::{Gltr, GltrOutcome, GltrPlace, GltrSolution, GltrStop, GltrStorage, GltrWorkspace};
+pub use lsmr::{Lsmr, LsmrOutcome, LsmrStats, LsmrStop};
 pub use minres::{Minres, MinresCurvature, MinresOutcome, MinresStats, MinresStop};
+pub use multi_shift::{MultiShiftCg, SeveralOutcome, SystemOutcome};
 pub(crate) use preconditioner::precondition;
-pub use preconditioner::{DiagonalPreconditioner, Identity, Preconditioner};
+pub use preconditioner::{
+    DiagonalPreconditioner, Identity, LimitedMemory, Nystrom, NystromOutcome,
+    NystromPreconditioner, NystromStop, PairChoice, Preconditioner,
+};
 pub use truncated::{
     NegativeCurvature, TruncatedCg, TruncatedOutcome, TruncatedSolution, TruncatedStop,
     TruncatedWorkspace,

@@ -132,8 +132,11 @@ pub struct TruncatedWorkspace<T> {
     y: Vec<T>,
     pieces: Vec<Piece<T>>,
     directions: Vec<T>,
-    /// Power of two near `‖g‖`: `g`, `z` and the radius are held in units of it.
+    /// Power of two near `‖g‖`: `g` is held in units of it, `z` and the radius in units of
+    /// `unit / steepness`.
     unit: T,
+    /// Power of two near `‖B‖`, the unit of products, where `‖B‖` is far from one.
+    steepness: T,
     identity: bool,
     negative: Option<T>,
 }
@@ -151,6 +154,7 @@ impl<T: Real> TruncatedWorkspace<T> {
             pieces: Vec::new(),
             directions: Vec::new(),
             unit: T::one(),
+            steepness: T::one(),
             identity: true,
             negative: None,
         }
@@ -190,7 +194,7 @@ impl<T: Real> TruncatedWorkspace<T> {
     /// is lost and the problem has to be solved again. Costs `2n` flops a piece.
     pub fn shrink(&mut self, radius: T) -> Option<TruncatedOutcome<T>> {
         let n = self.z.len();
-        let radius = radius / self.unit;
+        let radius = radius / self.unit * self.steepness;
         let stored = self.directions.len() / n.max(1);
         self.z.fill(T::zero());
         for i in 0..stored {
@@ -211,7 +215,7 @@ impl<T: Real> TruncatedWorkspace<T> {
     /// Moves along the piece to the boundary and returns to the caller's units.
     fn finish_on_boundary(&mut self, piece: Piece<T>, tau: T) -> TruncatedOutcome<T> {
         axpy(tau, &self.d, &mut self.z);
-        self.negative = piece.negative.then_some(piece.rayleigh);
+        self.negative = piece.negative.then_some(piece.rayleigh * self.steepness);
         let stop = if piece.negative {
             TruncatedStop::NegativeCurvature
         } else {
@@ -221,9 +225,10 @@ impl<T: Real> TruncatedWorkspace<T> {
     }
 
     fn finish(&mut self, stop: TruncatedStop, model: T, norm: T) -> TruncatedOutcome<T> {
-        scale(self.unit, &mut self.z);
-        let model = model * self.unit * self.unit;
-        let step_norm = norm * self.unit;
+        let unit = self.unit / self.steepness;
+        scale(unit, &mut self.z);
+        let model = model * unit * self.unit;
+        let step_norm = norm * unit;
         if step_norm.is_finite() && model.is_finite() && all_finite(&self.z) {
             return TruncatedOutcome {
                 stop,
@@ -250,6 +255,7 @@ impl<T: Real> TruncatedWorkspace<T> {
             *r = g;
         }
         self.unit = power_of_two_below(norm2(&self.r));
+        self.steepness = T::one();
         let unit = self.unit;
         for r in &mut self.r {
             *r /= unit;
@@ -261,6 +267,33 @@ impl<T: Real> TruncatedWorkspace<T> {
         self.identity = identity;
         self.negative = None;
         norm2(&self.r)
+    }
+
+    /// Chooses the unit of products by the first one, and returns the radius in the new unit of
+    /// steps. Steps are of length `‖g‖/‖B‖`, whose square may leave the type's range. One, which
+    /// costs nothing, wherever no condition of the operator could bring that about.
+    fn choose_steepness(&mut self, radius: T) -> T {
+        let size = norm2(&self.q) / norm2(&self.d);
+        if size < T::epsilon() || size > T::epsilon().recip() {
+            self.steepness = power_of_two_below(size);
+        }
+        if radius.is_infinite() {
+            return radius;
+        }
+        (radius * self.steepness).min(T::max_value())
+    }
+
+    /// `q ← B d`, in units.
+    fn apply<B: LinearOperator<T> + ?Sized>(&mut self, b: &B) {
+        apply(b, &self.d, &mut self.q);
+        self.divide();
+    }
+
+    fn divide(&mut self) {
+        let steepness = self.steepness;
+        if steepness != T::one() {
+            self.q.iter_mut().for_each(|q| *q /= steepness);
+        }
     }
 }
 
@@ -359,7 +392,7 @@ impl TruncatedCg {
     fn iterate<T, B, P>(
         &self,
         b: &B,
-        radius: T,
+        mut radius: T,
         tol: T,
         m: &P,
         work: &mut TruncatedWorkspace<T>,
@@ -376,7 +409,11 @@ impl TruncatedCg {
                 Ok(turned) => turned,
                 Err(stop) => return (work.finish(stop, path.model, path.zz.sqrt()), k),
             };
-            apply(b, &work.d, &mut work.q);
+            work.apply(b);
+            if k == 0 {
+                radius = work.choose_steepness(radius);
+                work.divide();
+            }
             let curvature = dot(&work.d, &work.q);
             let bad = |what| TruncatedStop::NonFinite { what };
             if !curvature.is_finite() {
@@ -390,7 +427,7 @@ impl TruncatedCg {
             }
             let alpha = piece.alpha();
             if piece.negative && radius.is_infinite() {
-                work.negative = Some(piece.rayleigh);
+                work.negative = Some(piece.rayleigh * work.steepness);
                 let stop = TruncatedStop::NegativeCurvature;
                 return (work.finish(stop, path.model, path.zz.sqrt()), k + 1);
             }

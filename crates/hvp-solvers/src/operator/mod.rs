@@ -1,9 +1,30 @@
-//! Symmetric linear operators, known only by their products.
+//! Symmetric linear operators, known only by their products; and rectangular ones.
+//!
+//! | operator | `A` |
+//! |---|---|
+//! | [`DenseOperator`], [`SparseOperator`], [`DiagonalOperator`] | a matrix held in memory |
+//! | [`FnOperator`] | a closure |
+//! | [`LinearizedOperator`](crate::LinearizedOperator) | Hessian or Gauss–Newton matrix of a recorded function |
+//! | [`CurvatureOperator`](crate::CurvatureOperator) | the same of an objective, damped |
+//! | [`EmpiricalFisher`] | `JᵀJ/N` of `N` cases |
+//! | [`Shifted`], [`Damped`] | `A + λI`, `A + λ diag(d)` |
+//! | [`Scaled`], [`Sum`] | `cA`, `Σ wᵢAᵢ` |
+//! | [`Restricted`] | `P A Pᵀ`: some of the parameters |
+//! | [`Counted`] | `A`, with its products counted |
+//!
+//! [`validate`] examines an operator's promises. A Jacobian is a [`RectangularOperator`].
 
 mod compose;
+mod damped;
 mod dense;
 mod diagonal;
 mod function;
+mod rectangular;
+mod restricted;
+mod scratch;
+mod sparse;
+mod sum;
+mod validate;
 
 use std::sync::Arc;
 
@@ -11,9 +32,15 @@ use ad_core::Real;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Zip};
 
 pub use compose::{Counted, Scaled, Shifted};
+pub use damped::Damped;
 pub use dense::DenseOperator;
 pub use diagonal::DiagonalOperator;
 pub use function::FnOperator;
+pub use rectangular::{DenseRectangular, EmpiricalFisher, RectangularOperator};
+pub use restricted::Restricted;
+pub use sparse::SparseOperator;
+pub use sum::Sum;
+pub use validate::{Check, DefinitenessProbe, OperatorReport, ValidateSettings, Verdict, validate};
 
 /// A real symmetric `n×n` matrix `A` that is known by its products `y = A x`.
 ///

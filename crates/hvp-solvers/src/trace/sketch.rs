@@ -14,7 +14,7 @@ use crate::vector::{dot, norm2, scale};
 pub(super) const BLOCK: usize = 32;
 
 /// `x A`, row by row.
-pub(super) fn products<T, A>(a: &A, x: &Array2<T>) -> Array2<T>
+pub(crate) fn products<T, A>(a: &A, x: &Array2<T>) -> Array2<T>
 where
     T: Real,
     A: LinearOperator<T> + ?Sized,
@@ -24,7 +24,7 @@ where
     y
 }
 
-pub(super) fn finite<T: Real>(x: &Array2<T>) -> bool {
+pub(crate) fn finite<T: Real>(x: &Array2<T>) -> bool {
     x.iter().all(|v| v.is_finite())
 }
 
@@ -59,21 +59,21 @@ pub(crate) fn row<T>(x: &Array2<T>, i: usize) -> &[T] {
 }
 
 /// Inner products of all rows: `x yᵀ`.
-pub(super) fn gram<T: Real>(x: &Array2<T>, y: &Array2<T>) -> Array2<T> {
+pub(crate) fn gram<T: Real>(x: &Array2<T>, y: &Array2<T>) -> Array2<T> {
     Array2::from_shape_fn((x.nrows(), y.nrows()), |(i, j)| dot(row(x, i), row(y, j)))
 }
 
 /// The factors of `yᵀ = qᵀ r`: orthonormal rows `q` and the upper triangle `r`.
-pub(super) struct Qr<T> {
-    pub(super) q: Array2<T>,
-    pub(super) r: Array2<T>,
+pub(crate) struct Qr<T> {
+    pub(crate) q: Array2<T>,
+    pub(crate) r: Array2<T>,
     /// Whether the rows of `y` are linearly independent to working accuracy. If they
     /// are not, random rows complete `q`, and `r` is singular.
-    pub(super) full_rank: bool,
+    pub(crate) full_rank: bool,
 }
 
 /// Orthonormalises rows by Gram–Schmidt with repetition.
-pub(super) fn qr<T: Real>(y: &Array2<T>, rng: &mut ChaCha8Rng) -> Qr<T> {
+pub(crate) fn qr<T: Real>(y: &Array2<T>, rng: &mut ChaCha8Rng) -> Qr<T> {
     let (k, n) = y.dim();
     let mut basis = Basis::new(n, k);
     let mut r = Array2::zeros((k, k));
@@ -133,7 +133,7 @@ pub(super) fn unit_inverse_rows<T: Real>(r: &Array2<T>) -> Array2<T> {
 }
 
 /// The lower factor of `h = l lᵀ`, or `None` if a pivot is not positive.
-pub(super) fn cholesky<T: Real>(h: ArrayView2<'_, T>) -> Option<Array2<T>> {
+pub(crate) fn cholesky<T: Real>(h: ArrayView2<'_, T>) -> Option<Array2<T>> {
     let k = h.nrows();
     let mut l = Array2::<T>::zeros((k, k));
     for i in 0..k {
@@ -154,7 +154,7 @@ pub(super) fn cholesky<T: Real>(h: ArrayView2<'_, T>) -> Option<Array2<T>> {
 }
 
 /// `x ← l⁻¹ x` for a lower triangle, the rows of `x` being the right-hand sides' rows.
-pub(super) fn forward_solve<T: Real>(l: &Array2<T>, x: &mut Array2<T>) {
+pub(crate) fn forward_solve<T: Real>(l: &Array2<T>, x: &mut Array2<T>) {
     for i in 0..l.nrows() {
         for j in 0..i {
             let (above, mut here) = x.multi_slice_mut((ndarray::s![j, ..], ndarray::s![i, ..]));

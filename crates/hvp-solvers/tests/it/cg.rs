@@ -2,7 +2,7 @@
 
 use hvp_solvers::SolverError;
 use hvp_solvers::dense::cholesky;
-use hvp_solvers::linear::{Cg, CgStop, DiagonalPreconditioner, Identity};
+use hvp_solvers::linear::{Cg, CgStop, DiagonalPreconditioner, Identity, Preconditioner};
 use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
@@ -180,6 +180,72 @@ fn config_and_outcome_survive_serialisation() {
     let text = serde_json::to_string(&found).unwrap();
     let back: hvp_solvers::linear::CgOutcome<f64> = serde_json::from_str(&text).unwrap();
     assert_eq!(back.stop, found.stop);
+}
+
+/// Interrupted after any number of iterations, written out as text and read back: the same bits.
+#[test]
+fn resumes_bit_exactly_from_text() {
+    let n = 40;
+    // A condition at which rounding forces restarts, so that these are interrupted too.
+    let matrix = with_spectrum(&Array1::logspace(10.0, -2.0, 2.0, n), 12);
+    let m = DiagonalPreconditioner::new(matrix.diag().to_owned()).unwrap();
+    let a = Counted::new(DenseOperator::new(matrix).unwrap());
+    let (b, x0) = (normal(n, 13), normal(n, 14));
+    let config = Cg {
+        relative_tolerance: 3e-14,
+        ..Cg::default()
+    };
+    let interrupted = |m: &dyn Preconditioner<f64>, x0: Option<&Array1<f64>>| {
+        let x0 = x0.map(|x0| x0.view());
+        let whole = config.solve_with(&a, b.view(), x0, m).unwrap();
+        for part in [0, 1, 2, 7, 50, 120] {
+            a.reset();
+            let mut state = config.start(b.view(), x0).unwrap();
+            state.advance(&a, m, part).unwrap();
+            loop {
+                let text = serde_json::to_string(&state).unwrap();
+                state = serde_json::from_str(&text).unwrap();
+                if state.advance(&a, m, part.max(1)).unwrap().is_some() {
+                    break;
+                }
+            }
+            let found = state.into_outcome();
+            assert_eq!(found, whole);
+            assert!(
+                found
+                    .x
+                    .iter()
+                    .zip(&whole.x)
+                    .all(|(a, b)| a.to_bits() == b.to_bits())
+            );
+            assert_eq!(a.count(), whole.stats.n_products as u64);
+        }
+        whole.stats
+    };
+    let stats = interrupted(&Identity, None);
+    // One product for each restart beyond the iterations and the last check.
+    assert!(stats.n_products > stats.n_iters + 1, "{stats:?}");
+    interrupted(&m, None);
+    interrupted(&Identity, Some(&x0));
+
+    let single = DiagonalOperator::new(Array1::<f32>::linspace(1.0, 50.0, 40));
+    let ones = Array1::ones(40);
+    let mut state = config.start(ones.view(), None).unwrap();
+    while state.advance(&single, &Identity, 3).unwrap().is_none() {
+        let text = serde_json::to_string(&state).unwrap();
+        state = serde_json::from_str(&text).unwrap();
+    }
+    assert_eq!(
+        state.into_outcome(),
+        config.solve(&single, ones.view()).unwrap()
+    );
+    let mut state = config.start(Array1::ones(3).view(), None).unwrap();
+    assert!(state.advance(&single, &Identity, 1).is_err());
+    assert!(
+        state
+            .advance(&DiagonalOperator::new(Array1::<f32>::ones(3)), &Identity, 1)
+            .is_ok()
+    );
 }
 
 proptest! {

@@ -19,6 +19,16 @@ pub(crate) fn norm(x: ArrayView1<'_, f64>) -> f64 {
     hvp_solvers::vector::norm2(&x.to_vec())
 }
 
+/// A product of three random reflections.
+pub(crate) fn orthogonal(n: usize, seed: u64) -> Array2<f64> {
+    (0..3).fold(Array2::eye(n), |q, s| {
+        let v = normal(n, 1000 * seed + s);
+        let v = &v / norm(v.view()).max(f64::MIN_POSITIVE);
+        let column = v.view().insert_axis(ndarray::Axis(1));
+        (Array2::eye(n) - 2.0 * column.dot(&column.t())).dot(&q)
+    })
+}
+
 /// `Q diag(spectrum) Qᵀ` with `Q` a product of three random reflections.
 pub(crate) fn with_spectrum(spectrum: &Array1<f64>, seed: u64) -> Array2<f64> {
     let n = spectrum.len();
@@ -250,6 +260,11 @@ impl<A> FaultyOperator<A> {
             fault,
             calls: Cell::new(0),
         }
+    }
+
+    /// Products so far.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.get()
     }
 }
 

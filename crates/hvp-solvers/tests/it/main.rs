@@ -6,6 +6,7 @@
     reason = "views are passed by value, and helpers of tests may panic"
 )]
 
+mod block_cg;
 mod cg;
 mod dense;
 mod faults;
@@ -19,10 +20,16 @@ mod lanczos_blocks;
 mod lanczos_starts;
 mod landscape;
 mod lobpcg;
+mod lsmr;
 mod methods;
 mod mgh;
 mod minres;
+mod multi_shift;
 mod newton;
+mod operators;
+mod preconditioners;
+mod robust;
 mod spectrum;
 mod trace;
 mod truncated;
+mod validate;

@@ -1,9 +1,13 @@
 //! Where recorded functions meet solvers: the only module here that knows of automatic
 //! differentiation.
 
+mod jacobian;
+
 use ad_core::{Error, Function, HessianOptions, Linearization, Point, Product, Real, Residuals};
-use ndarray::{ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2};
 use smallvec::SmallVec;
+
+pub use jacobian::{LinearizedJacobian, case_gradients};
 
 use crate::{LinearOperator, Objective, SecondOrder};
 
@@ -36,7 +40,10 @@ impl<'a, T: Real> LinearizedOperator<'a, T> {
         Self { at, product }
     }
 
-    /// G, the Gauss–Newton matrix.
+    /// G, the Gauss–Newton matrix. It is the (exact) Fisher matrix where the loss is a negative
+    /// log-likelihood of an exponential family and the marked output its natural parameter, such
+    /// as the logits of a softmax cross-entropy: the loss's Hessian in them does not depend on
+    /// the labels, so that it equals its expectation.
     ///
     /// # Errors
     /// [`Error::NoModelOutput`] if the function marks no model output.
@@ -55,19 +62,55 @@ impl<T: Real> LinearOperator<T> for LinearizedOperator<'_, T> {
     }
 
     /// A vector that is not finite or not of length n gives NaN.
-    fn apply_into(&self, x: ArrayView1<'_, T>, mut y: ArrayViewMut1<'_, T>) {
-        let x = x.as_standard_layout();
-        if let Some(out) = y.as_slice_mut() {
-            let out = ArrayViewMut1::from(out);
-            if self.at.product_into(self.product, x.view(), out).is_err() {
-                y.fill(T::nan());
-            }
-            return;
+    fn apply_into(&self, x: ArrayView1<'_, T>, y: ArrayViewMut1<'_, T>) {
+        product(self.at, self.product, x, y);
+    }
+
+    /// What the vectors share is read once for all of them.
+    fn apply_block_into(&self, x: ArrayView2<'_, T>, y: ArrayViewMut2<'_, T>) {
+        product_block(self.at, self.product, x, y);
+    }
+}
+
+/// A product at a point, through any strides; NaN where it cannot be made.
+fn product<T: Real>(
+    at: &Linearization<'_, T>,
+    kind: Product,
+    x: ArrayView1<'_, T>,
+    mut y: ArrayViewMut1<'_, T>,
+) {
+    let x = x.as_standard_layout();
+    if let Some(out) = y.as_slice_mut() {
+        let out = ArrayViewMut1::from(out);
+        if at.product_into(kind, x.view(), out).is_err() {
+            y.fill(T::nan());
         }
-        match self.at.product(self.product, x.view()) {
-            Ok(product) => y.assign(&product),
-            Err(_) => y.fill(T::nan()),
-        }
+        return;
+    }
+    match at.product(kind, x.view()) {
+        Ok(product) => y.assign(&product),
+        Err(_) => y.fill(T::nan()),
+    }
+}
+
+/// [`product`] for one vector a row. A bad vector spoils its block.
+fn product_block<T: Real>(
+    at: &Linearization<'_, T>,
+    kind: Product,
+    x: ArrayView2<'_, T>,
+    mut y: ArrayViewMut2<'_, T>,
+) {
+    let x = x.as_standard_layout();
+    let done = if y.is_standard_layout() {
+        at.product_block_into(kind, x.view(), y.view_mut())
+    } else {
+        let mut own = Array2::zeros(y.dim());
+        let done = at.product_block_into(kind, x.view(), own.view_mut());
+        y.assign(&own);
+        done
+    };
+    if done.is_err() {
+        y.fill(T::nan());
     }
 }
 
@@ -211,7 +254,7 @@ impl<T: Real> SecondOrder<T> for FunctionObjective<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array1, Array2, array};
+    use ndarray::{Array1, array};
 
     fn quadratic() -> Function<f64> {
         // ½wᵀHw with H = [[6, 0.8], [0.8, 2]].
@@ -256,6 +299,9 @@ mod tests {
         let mut out = Array2::<f64>::zeros((2, 2));
         h.apply_into(wide.column(0), out.column_mut(1));
         assert_eq!(out, array![[0.0, 6.0], [0.0, 0.8]]);
+        let mut rows = Array2::<f64>::zeros((3, 2));
+        h.apply_block_into(wide.t(), rows.slice_mut(ndarray::s![..;2, ..]));
+        assert_eq!(rows, array![[6.0, 0.8], [0.0, 0.0], [61.2, 25.2]]);
         let mut y = Array1::zeros(2);
         h.apply_into(array![f64::NAN, 0.0].view(), y.view_mut());
         assert!(y.iter().all(|y| y.is_nan()));
