@@ -22,7 +22,7 @@ pub fn slice<T>(vector: &Array1<T>) -> &[T] {
     vector.as_slice().expect("owned vectors are contiguous")
 }
 
-/// [`slice`], to write to.
+/// [`slice()`], to write to.
 ///
 /// # Panics
 /// If the vector was sliced in place with a step.
