@@ -104,7 +104,7 @@ pub(crate) fn rows(case: &Case) -> (Array2<f64>, Array2<f64>) {
 }
 
 impl<T: Real> Problem<T> {
-    /// A case on the digits, with the data of [`rows`]. The vector to multiply is [`vector`].
+    /// A case on the digits, with the data of `rows`. The vector to multiply is [`vector`].
     ///
     /// # Errors
     /// [`NetworkError`] for sizes that make no network.
