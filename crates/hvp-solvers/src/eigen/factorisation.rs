@@ -249,6 +249,19 @@ impl<T: Real> Factorisation<T> {
             .all(|(now, &before)| (now - before).abs() <= slack)
     }
 
+    /// Whether the most wanted of the other Ritz values is known well enough to say that it is
+    /// no missed copy: closer to an eigenvalue than to the wanted ones, or to the square root of
+    /// rounding where it is one of their neighbours.
+    pub(super) fn next_is_clear(&self, wanted: usize) -> bool {
+        let Some(&next) = self.order.get(wanted) else {
+            return true;
+        };
+        let distance = |&i: &usize| (self.theta[i] - self.theta[next]).abs();
+        let wanted = self.order[..wanted].iter().map(distance);
+        let gap = wanted.fold(T::infinity(), T::min);
+        self.residual[next] <= gap.max(T::epsilon().sqrt() * self.norm)
+    }
+
     /// Keeps the most wanted Ritz vectors and goes on from the pending ones; returns how many.
     pub(super) fn restart(&mut self, wanted: usize, tolerance: f64) -> usize {
         let m = self.done;

@@ -156,7 +156,8 @@ impl<T: Real> LanczosRun<T> {
             MultiplicityProbe::AfterBreakdown => s.n_breakdowns > 0,
             MultiplicityProbe::Always => true,
         };
-        if converged && (!probe || self.probing && s.same_as_before(wanted)) {
+        let unchanged = converged && self.probing && s.same_as_before(wanted);
+        if converged && !probe || unchanged && s.next_is_clear(wanted) {
             return Some(EigenStop::Converged);
         }
         if self.from_basis && !converged {
@@ -166,7 +167,7 @@ impl<T: Real> LanczosRun<T> {
             self.columns = s.ncv.min(self.columns + s.stride());
         } else if s.n_restarts == self.config.max_restarts {
             return Some(EigenStop::MaxRestarts);
-        } else if converged {
+        } else if converged && !unchanged {
             s.probe(wanted);
             // To see something new takes all of the columns.
             self.columns = s.ncv;
@@ -174,7 +175,7 @@ impl<T: Real> LanczosRun<T> {
         } else {
             let kept = s.restart(wanted, tolerance);
             self.columns = s.ncv.min(kept + s.stride());
-            self.probing = false;
+            self.probing = unchanged;
         }
         self.from_basis = false;
         None

@@ -51,6 +51,8 @@ pub(super) struct Run<'a, T, A: ?Sized, P: ?Sized> {
     normal: T,
     norm: T,
     pivots: (T, T),
+    /// Whether an inner iteration has ended as [`Inner::Turned`]: one does, if endings are verified.
+    turned: bool,
 }
 
 /// The rotations that turn the Lanczos matrix into a triangle (Saunders' signs, `c₀ = −1`).
@@ -61,6 +63,16 @@ struct Rotations<T> {
     delta_bar: T,
     epsilon: T,
     phi_bar: T,
+}
+
+/// How an inner iteration ended.
+enum Inner {
+    /// The recurrence of the residual is within tolerance, or the Krylov space is exhausted.
+    Done,
+    /// `‖Ar‖` has come near its tolerance and rises again. Beyond the least-squares solution of
+    /// a singular system the recurrences live on lost orthogonality: what they promise is not so.
+    Turned,
+    Stop(MinresStop),
 }
 
 /// One column of the triangle, before its rotation.
@@ -171,6 +183,7 @@ where
             w_old: zeros(true),
             d: zeros(keep),
             kept: zeros(keep),
+            turned: !limits.verify,
             limits,
             negative: None,
             n_iters: 0,
@@ -239,16 +252,20 @@ where
             }
             // Each restart has to halve the true residual, so there are finitely many.
             if self.residual > T::of(0.5) * before {
-                return Ok(MinresStop::Stagnated);
+                return self.at_rest();
             }
             before = self.residual;
             self.start.copy_from_slice(&self.x);
             let ended = self.inner(tol)?;
-            if ended == Some(MinresStop::NegativeCurvature) {
-                return Ok(MinresStop::NegativeCurvature);
-            }
-            if !self.limits.verify && ended != Some(MinresStop::LeastSquares) {
-                return Ok(ended.unwrap_or(MinresStop::Converged));
+            match ended {
+                Inner::Stop(MinresStop::NegativeCurvature) => {
+                    return Ok(MinresStop::NegativeCurvature);
+                }
+                Inner::Stop(stop) if !self.limits.verify && stop != MinresStop::LeastSquares => {
+                    return Ok(stop);
+                }
+                Inner::Done if !self.limits.verify => return Ok(MinresStop::Converged),
+                _ => {}
             }
             let promised = self.residual;
             self.true_residual()?;
@@ -261,24 +278,31 @@ where
             };
             if self.residual > before * (T::one() + slack) {
                 self.x.copy_from_slice(&self.start);
-                self.residual = before;
-                return Ok(MinresStop::Stagnated);
+                self.true_residual()?;
+                return self.at_rest();
             }
             let kept = self.residual <= T::of(2.0) * promised;
             match ended {
-                None => {}
-                Some(MinresStop::LeastSquares) if kept && self.is_least_squares()? => {
-                    if self.lift()? {
+                Inner::Done => {}
+                Inner::Stop(MinresStop::LeastSquares) | Inner::Turned
+                    if kept && self.is_least_squares()? =>
+                {
+                    let Some(share) = self.lift()? else {
                         return Ok(MinresStop::LeastSquares);
-                    }
+                    };
                     lifts += 1;
                     if lifts == MAX_LIFTS {
-                        return Ok(MinresStop::Stagnated);
+                        // The last one was small: better without it.
+                        axpy(share, &self.start, &mut self.x);
+                        self.true_residual()?;
+                        return self.at_rest();
                     }
                     before = T::infinity();
                 }
-                Some(MinresStop::LeastSquares) => {}
-                Some(stop) => return Ok(stop),
+                // From here a new Krylov space sees what the old one lost.
+                Inner::Turned => before = T::infinity(),
+                Inner::Stop(MinresStop::LeastSquares) => {}
+                Inner::Stop(stop) => return Ok(stop),
             }
         }
     }
@@ -292,6 +316,16 @@ where
         }
         self.residual = dual_norm(self.m, &self.r2, &mut self.y)?;
         Ok(())
+    }
+
+    /// What to say where restarts no longer help; `r2` is the true residual.
+    fn at_rest(&mut self) -> Result<MinresStop, MinresStop> {
+        let found = self.is_least_squares()?;
+        Ok(if found {
+            MinresStop::LeastSquares
+        } else {
+            MinresStop::Stagnated
+        })
     }
 
     /// Computes `A M⁻¹ r` and its norm; whether that is what the recurrence promised, within
@@ -313,13 +347,13 @@ where
         T::of(2.0) * self.limits.least_squares * self.norm * self.residual
     }
 
-    /// Takes out of `x` what the null vector `M⁻¹r` contributes; `q` holds `A M⁻¹ r`. False if
-    /// that was so much that the roughness of the null vector now shows in `‖Ar‖`: what it has
-    /// spoiled a restart mends, and the next lift is a small one.
-    fn lift(&mut self) -> Result<bool, MinresStop> {
+    /// Takes out of `x` what the null vector `M⁻¹r` contributes; `q` holds `A M⁻¹ r`, and `start`
+    /// keeps the vector. `Some(share)` if that was so much that the roughness of the null vector
+    /// now shows in `‖Ar‖`: what it has spoiled a restart mends, and the next lift is a small one.
+    fn lift(&mut self) -> Result<Option<T>, MinresStop> {
         let square = self.residual * self.residual;
         if square <= T::zero() {
-            return Ok(true);
+            return Ok(None);
         }
         let share = dot(&self.r2, &self.x) / square;
         let y = if self.m.is_identity() {
@@ -334,20 +368,20 @@ where
         let (before, normal) = (self.residual, self.normal);
         self.residual = dual_norm(self.m, &self.r2, &mut self.y)?;
         if self.residual <= before * (T::one() + T::epsilon().sqrt()) {
-            return self.is_least_squares();
+            return Ok((!self.is_least_squares()?).then_some(share));
         }
         // Not a null vector after all: the system is ill-conditioned, not singular.
         axpy(share, &self.start, &mut self.x);
         (self.residual, self.normal) = (before, normal);
-        Ok(true)
+        Ok(None)
     }
 
-    /// Iterates on the residual in `r2` until its recurrence is within `tol` or the Krylov
-    /// space is exhausted (`None`), or it ends. An `Err` leaves the iterate before.
-    fn inner(&mut self, tol: T) -> Result<Option<MinresStop>, MinresStop> {
+    /// Iterates on the residual in `r2` until it ends. An `Err` leaves the iterate before.
+    fn inner(&mut self, tol: T) -> Result<Inner, MinresStop> {
         let mut beta = self.residual;
         let mut beta_old = T::zero();
         let mut first = true;
+        let mut lowest = T::infinity();
         let mut rotations = Rotations::new(beta);
         self.w.fill(T::zero());
         self.w_old.fill(T::zero());
@@ -359,7 +393,7 @@ where
         self.d.iter_mut().zip(y).for_each(|(d, &y)| *d = y);
         while self.residual > tol {
             if self.n_iters >= self.limits.max_iters {
-                return Ok(Some(MinresStop::MaxIterations));
+                return Ok(Inner::Stop(MinresStop::MaxIterations));
             }
             let (alpha, beta_next) = self.lanczos(beta, beta_old)?;
             (beta_old, beta) = (beta, beta_next);
@@ -374,14 +408,17 @@ where
                 self.keep_direction(column.rayleigh, rotations.phi_bar);
             }
             if column.normal <= self.limits.least_squares * self.norm {
-                return Ok(Some(MinresStop::LeastSquares));
+                return Ok(Inner::Stop(MinresStop::LeastSquares));
+            }
+            if self.turns(&column, beta, &mut lowest) {
+                return Ok(Inner::Turned);
             }
             if negative && self.limits.curvature == MinresCurvature::Stop {
-                return Ok(Some(MinresStop::NegativeCurvature));
+                return Ok(Inner::Stop(MinresStop::NegativeCurvature));
             }
             let (gamma, phi) = rotations.turn(column.gamma_bar, beta);
             if !(phi / gamma).is_finite() {
-                return Ok(Some(MinresStop::Stagnated));
+                return Ok(Inner::Stop(MinresStop::Stagnated));
             }
             self.pivots = (self.pivots.0.max(gamma), self.pivots.1.min(gamma));
             self.update(&column, gamma, phi);
@@ -393,7 +430,22 @@ where
                 break;
             }
         }
-        Ok(None)
+        Ok(Inner::Done)
+    }
+
+    /// Whether `‖Ar‖/‖r‖` has been within ten times the least-squares tolerance, or within what
+    /// rounding leaves of it, and now rises or makes a step beyond what rounding allows.
+    fn turns(&mut self, column: &Column<T>, beta: T, lowest: &mut T) -> bool {
+        let near = T::of(10.0) * self.limits.least_squares.max(T::epsilon().sqrt());
+        let gamma = column.gamma_bar.hypot(beta);
+        // The length of the step, in units of ‖r‖/‖A‖.
+        let step = column.gamma_bar.abs() / gamma * (self.norm / gamma);
+        let wild = step > (T::of(10.0) * T::epsilon().sqrt()).recip();
+        *lowest = lowest.min(column.normal);
+        let turned = *lowest <= near * self.norm && (wild || column.normal > *lowest);
+        let first = turned && !self.turned;
+        self.turned |= turned;
+        first
     }
 
     /// One step of the three-term recurrence; returns `α` and the new `β`.

@@ -78,11 +78,12 @@ pub struct OperatorReport {
     pub finite: Check,
     /// Entries whose bits differ when a product is made again after others; none may.
     pub repeatable: Check,
-    /// `‖A(au + bv) − aAu − bAv‖` relative to `‖aAu‖ + ‖bAv‖`.
+    /// `‖A(au + bv) − aAu − bAv‖` relative to `α(‖au‖ + ‖bv‖)`, where `α` is the largest
+    /// `‖Ax‖/‖x‖` of all vectors.
     pub linear: Check,
-    /// `|uᵀAv − vᵀAu|` relative to `(‖u‖‖Av‖ + ‖v‖‖Au‖)/√n`.
+    /// `|uᵀAv − vᵀAu|` relative to `2α‖u‖‖v‖/√n`.
     pub symmetric: Check,
-    /// `‖(AX)ᵢ − Axᵢ‖ / ‖Axᵢ‖` for a block of all vectors.
+    /// `‖(AX)ᵢ − Axᵢ‖` relative to `α‖xᵢ‖`, for a block of all vectors.
     pub block: Check,
     /// Sign of the curvature; `None` unless the operator is finite, linear and symmetric.
     pub definiteness: Option<DefinitenessProbe>,
@@ -114,8 +115,9 @@ impl OperatorReport {
 ///
 /// A check that presumes what an earlier one refuted is skipped, so that the report names the
 /// cause and not its consequences. The tolerance `factor·(n + 10)·eps` is for figures
-/// relative to `‖Au‖` with normal `u`: a product's rounding is at most
-/// `n·eps·‖A‖_F‖u‖ ≈ n^{3/2}·eps·‖Au‖`, and of order `√n·eps·‖Au‖` where errors are independent.
+/// relative to `α‖u‖` with normal `u` and `α = max ‖Au‖/‖u‖`: a product's rounding is at most
+/// `n·eps·‖A‖_F‖u‖ ≈ n^{3/2}·eps·α‖u‖`, and of order `√n·eps·α‖u‖` where errors are independent.
+/// (One vector can be close to the null space; not all of them.)
 /// Costs `8p + 1 + s` products for `p` pairs of vectors and `s` steps.
 ///
 /// ```
@@ -180,6 +182,8 @@ struct Probe<'a, T, A: ?Sized> {
     settings: &'a ValidateSettings,
     x: Array2<T>,
     ax: Array2<T>,
+    /// The largest `‖Ax‖/‖x‖` of them.
+    alpha: T,
     n_products: usize,
 }
 
@@ -199,13 +203,16 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Probe<'a, T, A> {
             settings,
             ax: Array2::zeros(x.dim()),
             x,
+            alpha: T::zero(),
             n_products: 0,
         }
     }
 
     fn examine(&mut self, report: &mut OperatorReport) {
         for i in 0..self.x.nrows() {
-            let y = self.product(&self.x.row(i).to_vec());
+            let x = self.x.row(i).to_vec();
+            let y = self.product(&x);
+            self.alpha = larger(self.alpha, ratio(norm2(&y), norm2(&x)));
             self.ax.row_mut(i).assign(&ArrayView1::from(&y));
         }
         let bad = self.ax.iter().filter(|v| !v.is_finite()).count();
@@ -268,7 +275,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Probe<'a, T, A> {
                 let mut defect = self.product(&x);
                 axpy(-a, &au, &mut defect);
                 axpy(-b, &av, &mut defect);
-                let size = a.abs() * norm2(&au) + b.abs() * norm2(&av);
+                let size = self.alpha * (a.abs() * norm2(&u) + b.abs() * norm2(&v));
                 worst = larger(worst, ratio(norm2(&defect), size));
             }
         }
@@ -281,7 +288,7 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Probe<'a, T, A> {
         for pair in 0..self.settings.n_probes {
             let rows = |m: &Array2<T>| (m.row(2 * pair).to_vec(), m.row(2 * pair + 1).to_vec());
             let ((u, v), (au, av)) = (rows(&self.x), rows(&self.ax));
-            let size = norm2(&u) * norm2(&av) + norm2(&v) * norm2(&au);
+            let size = T::of(2.0) * self.alpha * norm2(&u) * norm2(&v);
             let defect = (dot(&u, &av) - dot(&v, &au)).abs();
             worst = larger(worst, ratio(defect, size / root));
         }
@@ -291,10 +298,14 @@ impl<'a, T: Real, A: LinearOperator<T> + ?Sized> Probe<'a, T, A> {
     /// How far a block of products is from single ones.
     fn distance(&self, block: &Array2<T>) -> f64 {
         let rows = block.axis_iter(Axis(0)).zip(self.ax.axis_iter(Axis(0)));
-        let worst = rows.fold(T::zero(), |worst, (found, single)| {
+        let worst = rows.zip(self.x.axis_iter(Axis(0)));
+        let worst = worst.fold(T::zero(), |worst, ((found, single), x)| {
             let (mut defect, single) = (found.to_vec(), single.to_vec());
             axpy(-T::one(), &single, &mut defect);
-            larger(worst, ratio(norm2(&defect), norm2(&single)))
+            larger(
+                worst,
+                ratio(norm2(&defect), self.alpha * norm2(&x.to_vec())),
+            )
         });
         worst.as_f64()
     }

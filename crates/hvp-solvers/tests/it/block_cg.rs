@@ -191,12 +191,14 @@ proptest! {
         // Right-hand sides of a given rank.
         let b = block(k, rank, seed).dot(&block(rank, n, seed + 1));
         let found = BlockCg::default().solve(&a, b.view()).unwrap();
-        prop_assert!(found.is_converged(), "{:?}", found.systems);
         for ((x, b), system) in found.x.rows().into_iter().zip(b.rows()).zip(&found.systems) {
             let r = norm((&b - &product(&a, x)).view());
-            // A block of products is rounded otherwise than single ones.
+            // A block of products is rounded otherwise than single ones. No method gets below
+            // rounding, and with a condition number of 1e6 that can be more than the tolerance.
             let noise = 4.0 * n as f64 * EPS * (norm(b) + 1e3 * norm(x));
-            prop_assert!(r <= 1e-10 * norm(b) + noise);
+            let stagnated = system.stop == CgStop::Stagnated;
+            prop_assert!(system.stop.is_converged() || stagnated, "{system:?}");
+            prop_assert!(r <= 1e-10 * norm(b) * f64::from(!stagnated) + noise, "{r:e} {system:?}");
             prop_assert!((r - system.residual_norm).abs() <= noise);
         }
     }

@@ -139,9 +139,12 @@ proptest! {
             let r = norm((&b - &(product(&a, x) + shift * &x)).view());
             let system = found.systems[j];
             let stop = system.stop;
-            prop_assert!(stop.is_converged(), "{stop:?}");
             // Rounding of the check itself.
             let noise = 4.0 * n as f64 * EPS * (norm(b.view()) + (1e3 + shift) * norm(x));
+            // No method gets a residual below a multiple of eps ‖A‖‖x‖, which a condition number
+            // of 1e6 puts beyond the tolerance.
+            let stagnated = stop == CgStop::Stagnated && r <= noise;
+            prop_assert!(stop.is_converged() || stagnated, "{stop:?} {r:e}");
             prop_assert!((r - system.residual_norm).abs() <= noise, "{r:e} {system:?}");
             prop_assert!(r <= 1e-10 * norm(b.view()) + noise);
         }
