@@ -250,8 +250,8 @@ impl<T: Real> Factorisation<T> {
     }
 
     /// Whether the most wanted of the other Ritz values is known well enough to say that it is
-    /// no missed copy: closer to an eigenvalue than to the wanted ones, or to the square root of
-    /// rounding where it is one of their neighbours.
+    /// no missed copy: a hundred times closer to an eigenvalue than to the wanted ones, or to the
+    /// square root of rounding where it is one of their neighbours.
     pub(super) fn next_is_clear(&self, wanted: usize) -> bool {
         let Some(&next) = self.order.get(wanted) else {
             return true;
@@ -259,7 +259,8 @@ impl<T: Real> Factorisation<T> {
         let distance = |&i: &usize| (self.theta[i] - self.theta[next]).abs();
         let wanted = self.order[..wanted].iter().map(distance);
         let gap = wanted.fold(T::infinity(), T::min);
-        self.residual[next] <= gap.max(T::epsilon().sqrt() * self.norm)
+        let near = T::of(0.01) * gap;
+        self.residual[next] <= near.max(T::epsilon().sqrt() * self.norm)
     }
 
     /// Keeps the most wanted Ritz vectors and goes on from the pending ones; returns how many.

@@ -175,7 +175,6 @@ impl<T: Real> LanczosRun<T> {
         } else {
             let kept = s.restart(wanted, tolerance);
             self.columns = s.ncv.min(kept + s.stride());
-            self.probing = unchanged;
         }
         self.from_basis = false;
         None
