@@ -4,7 +4,7 @@ use ad_core::{Function, Point, Var};
 use ndarray::{Array1, ArrayD};
 use optim::data::{Scaler, digits};
 use optim::nn::{Initializer, Layout, Loss};
-use optim::{FiniteSum, Sharding};
+use optim::{CurvatureBatches, Sharding};
 
 /// Anything that can go wrong before training.
 pub(crate) type TrainError = Box<dyn std::error::Error + Send + Sync>;
@@ -93,13 +93,14 @@ impl Task {
         Loss::SigmoidCrossEntropy.record(z, data[0]) + (0.5 * PENALTY) * w.square().sum()
     }
 
-    /// The loss of all cases as one objective.
-    pub(crate) fn objective(&self) -> Result<FiniteSum<f64>, TrainError> {
-        let sharding = Sharding::default();
-        Ok(FiniteSum::new(
+    /// The loss of all cases as one objective, with products over a batch of them.
+    pub(crate) fn objective(&self, batch: usize) -> Result<CurvatureBatches<f64>, TrainError> {
+        Ok(CurvatureBatches::new(
             self.n_parameters(),
             self.data(),
-            sharding,
+            batch,
+            1,
+            Sharding::default(),
             |w, data| self.loss(w, data),
         )?)
     }
