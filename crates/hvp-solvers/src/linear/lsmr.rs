@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::checks::{check_tolerances, check_vector};
-use super::lsmr_run::{Limits, Run};
+use super::lsmr_state::{Limits, LsmrState};
 use crate::error::{Quantity, SolverError, check_setting};
 use crate::operator::RectangularOperator;
 
@@ -140,8 +140,19 @@ impl Lsmr {
         T: Real,
         A: RectangularOperator<T> + ?Sized,
     {
-        let (m, n) = (a.nrows(), a.ncols());
-        check_vector("b", b, m)?;
+        check_vector("b", b, a.nrows())?;
+        let mut state = self.start(b)?;
+        state.drive(a, usize::MAX);
+        Ok(state.into_outcome())
+    }
+
+    /// A solve that has not begun: no product is made yet. It is carried on by
+    /// [`LsmrState::advance`], and can be stored in between.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve), where the operator's rows are taken to be as many as `b` has.
+    pub fn start<T: Real>(&self, b: ArrayView1<'_, T>) -> Result<LsmrState<T>, SolverError> {
+        check_vector("b", b, b.len())?;
         let damping = T::of(self.damping);
         let usable = self.damping >= 0.0 && damping.is_finite();
         check_setting("damping", self.damping, usable, "at least zero and finite")?;
@@ -156,8 +167,8 @@ impl Lsmr {
             relative: T::of(self.relative_tolerance),
             operator: T::of(self.operator_tolerance).max(T::of(4.0) * T::epsilon()),
             condition: T::of(limit).min(T::epsilon().recip()),
-            max_iters: self.max_iters.unwrap_or(10 * m.min(n) + 10),
+            max_iters: self.max_iters,
         };
-        Ok(Run::new(a, b, limits).solve())
+        Ok(LsmrState::new(limits, b))
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NegativeCurvature;
 use super::checks::{check_system, check_tolerances};
-use super::minres_run::{Limits, Run};
+use super::minres_state::{Limits, MinresState};
 use super::preconditioner::{Identity, Preconditioner};
 use crate::error::{Quantity, SolverError};
 use crate::operator::LinearOperator;
@@ -188,22 +188,52 @@ impl Minres {
         P: Preconditioner<T> + ?Sized,
     {
         check_system(a.dim(), b, x0, m.dim())?;
+        let mut state = self.start(b, x0)?;
+        state.drive(a, m, usize::MAX);
+        Ok(state.into_outcome())
+    }
+
+    /// A solve that has not begun: no product is made yet. It is carried on by
+    /// [`MinresState::advance`], and can be stored in between.
+    ///
+    /// # Errors
+    /// As [`solve_with`](Self::solve_with), where the operator's dimension is taken to be that of
+    /// `b`.
+    pub fn start<T: Real>(
+        &self,
+        b: ArrayView1<'_, T>,
+        x0: Option<ArrayView1<'_, T>>,
+    ) -> Result<MinresState<T>, SolverError> {
+        check_system(b.len(), b, x0, None)?;
         check_tolerances(&[
             ("relative_tolerance", self.relative_tolerance),
             ("absolute_tolerance", self.absolute_tolerance),
             ("least_squares_tolerance", self.least_squares_tolerance),
         ])?;
-        Ok(Run::new(a, m, b, x0, self.limits(a.dim(), true)).solve(x0.is_some()))
+        let limits = self.limits(b.len(), true);
+        Ok(MinresState::new(limits, b.iter().copied(), x0))
     }
 
-    /// [`solve`](Self::solve) for input that was checked, whose residual by the recurrence is
-    /// good enough: saves the product that verifies it.
-    pub(crate) fn solve_unverified<T, A>(&self, a: &A, b: ArrayView1<'_, T>) -> MinresOutcome<T>
+    /// [`solve`](Self::solve) for input that was checked, in memory that there is already, whose
+    /// residual by the recurrence is good enough: saves the product that verifies it.
+    pub(crate) fn solve_unverified<T, A>(
+        &self,
+        a: &A,
+        b: impl Iterator<Item = T>,
+        memory: &mut MinresState<T>,
+    ) -> MinresStop
     where
         T: Real,
         A: LinearOperator<T> + ?Sized,
     {
-        Run::new(a, &Identity, b, None, self.limits(a.dim(), false)).solve(false)
+        memory.load(self.limits(a.dim(), false), b, None);
+        memory.drive(a, &Identity, usize::MAX);
+        memory.finish()
+    }
+
+    /// Memory for [`solve_unverified`](Self::solve_unverified).
+    pub(crate) fn memory<T: Real>(&self) -> MinresState<T> {
+        MinresState::new(self.limits(0, false), std::iter::empty(), None)
     }
 
     fn limits<T: Real>(&self, n: usize, verify: bool) -> Limits<T> {

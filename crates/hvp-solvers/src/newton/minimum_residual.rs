@@ -1,7 +1,7 @@
 //! Newton's method with minimum residuals.
 
 use ad_core::Real;
-use ndarray::{Array1, ArrayView1};
+use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
 use super::checks;
@@ -10,12 +10,12 @@ use super::forcing::{Forcing, Memory};
 use super::line_search::{along_gradient, forward, orient};
 use super::saddle::StationaryCheck;
 use super::steps::{Look, leave};
-use super::walk::{NewtonReport, Walk, natural_length};
+use super::walk::{NewtonReport, Scratch, Walk, natural_length};
 use crate::bits;
 use crate::error::SolverError;
-use crate::linear::{Minres, MinresCurvature, MinresOutcome, MinresStop};
+use crate::linear::{Minres, MinresCurvature, MinresState, MinresStop};
 use crate::minimize::{Budget, Iterate, Limits, Minimizer, Outcome, StopReason, minimize};
-use crate::vector::{dot, slice};
+use crate::vector::dot;
 use crate::{Curvature, CurvatureOperator, SecondOrder};
 
 /// Newton-MR (Liu, Yang & Roosta 2022): Newton directions by [`Minres`], which solves `Hp = −g`
@@ -90,6 +90,8 @@ pub struct NewtonMrState<T: Real> {
     d: Vec<T>,
     #[serde(skip)]
     p: Vec<T>,
+    #[serde(skip)]
+    solve: Scratch<MinresState<T>>,
 }
 
 impl<T: Real> NewtonMrState<T> {
@@ -121,13 +123,14 @@ impl NewtonMr {
         }
     }
 
-    /// Minimum residuals on `Hp = −g`.
+    /// Minimum residuals on `Hp = −g`; how they ended.
     fn direction<T: Real, F: SecondOrder<T> + ?Sized>(
         &self,
         objective: &F,
         state: &mut NewtonMrState<T>,
+        solve: &mut MinresState<T>,
         budget: Budget,
-    ) -> MinresOutcome<T> {
+    ) -> MinresStop {
         let walk = &mut state.walk;
         let norms = (
             walk.iterate.gradient_norm(),
@@ -144,10 +147,59 @@ impl NewtonMr {
             ..Minres::default()
         };
         let operator = CurvatureOperator::of(objective, Curvature::Hessian, T::zero());
-        let b: Array1<T> = walk.gradient().iter().map(|&g| -g).collect();
-        let found = minres.solve_unverified(&operator, b.view());
-        walk.count_products(found.stats.n_products);
-        found
+        let b = walk.gradient().iter().map(|&g| -g);
+        let stop = minres.solve_unverified(&operator, b, solve);
+        walk.count_products(solve.n_products());
+        stop
+    }
+
+    /// The next point: along the solution, or a direction of nonpositive curvature.
+    fn move_on<T: Real, F: SecondOrder<T> + ?Sized>(
+        &self,
+        objective: &mut F,
+        state: &mut NewtonMrState<T>,
+        solve: &MinresState<T>,
+        stop: MinresStop,
+    ) -> Option<StopReason> {
+        let NewtonMrState {
+            walk, reach, d, p, ..
+        } = state;
+        let step = solve.x();
+        let down = dot(walk.gradient(), step);
+        let at_curvature = stop == MinresStop::NegativeCurvature;
+        let taken = if let (true, Some((direction, rayleigh))) = (at_curvature, solve.negative()) {
+            walk.n_negative_curvature += 1;
+            let t = *reach;
+            orient(walk.gradient(), direction, t, d);
+            let line = Curve {
+                z: &[],
+                d,
+                slope: dot(walk.gradient(), d),
+                bend: t * rayleigh.min(T::zero()) * t,
+            };
+            let taken = forward(self.search()).search(walk, objective, &line, p);
+            if let Ok(taken) = taken {
+                *reach = t * taken.alpha;
+            }
+            taken
+        } else if down < T::zero() {
+            let line = Curve {
+                z: &[],
+                d: step,
+                slope: down,
+                bend: T::zero(),
+            };
+            self.search().search(walk, objective, &line, p)
+        } else if let MinresStop::NonFinite { what } = stop {
+            return Some(StopReason::NonFinite { what });
+        } else {
+            // The gradient is a null vector of the Hessian, as far as rounding can tell.
+            return along_gradient(forward(self.search()), walk, objective, *reach, d, p);
+        };
+        match taken {
+            Ok(taken) => walk.accept(objective, taken.noise),
+            Err(_) => along_gradient(self.search(), walk, objective, *reach, d, p),
+        }
     }
 }
 
@@ -167,6 +219,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for NewtonMr {
             forcing: Memory::default(),
             d: Vec::new(),
             p: Vec::new(),
+            solve: Scratch::default(),
         }
     }
 
@@ -189,46 +242,11 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for NewtonMr {
             } = state;
             return along_gradient(forward(self.search()), walk, objective, *reach, d, p);
         }
-        let found = self.direction(objective, state, budget);
-        let NewtonMrState {
-            walk, reach, d, p, ..
-        } = state;
-        let step = slice(&found.x);
-        let down = dot(walk.gradient(), step);
-        let at_curvature = found.stop == MinresStop::NegativeCurvature;
-        let taken = if let (true, Some(negative)) = (at_curvature, &found.negative_curvature) {
-            walk.n_negative_curvature += 1;
-            let t = *reach;
-            orient(walk.gradient(), slice(&negative.direction), t, d);
-            let line = Curve {
-                z: &[],
-                d,
-                slope: dot(walk.gradient(), d),
-                bend: t * negative.rayleigh.min(T::zero()) * t,
-            };
-            let taken = forward(self.search()).search(walk, objective, &line, p);
-            if let Ok(taken) = taken {
-                *reach = t * taken.alpha;
-            }
-            taken
-        } else if down < T::zero() {
-            let line = Curve {
-                z: &[],
-                d: step,
-                slope: down,
-                bend: T::zero(),
-            };
-            self.search().search(walk, objective, &line, p)
-        } else if let MinresStop::NonFinite { what } = found.stop {
-            return Some(StopReason::NonFinite { what });
-        } else {
-            // The gradient is a null vector of the Hessian, as far as rounding can tell.
-            return along_gradient(forward(self.search()), walk, objective, *reach, d, p);
-        };
-        match taken {
-            Ok(taken) => walk.accept(objective, taken.noise),
-            Err(_) => along_gradient(self.search(), walk, objective, *reach, d, p),
-        }
+        let mut solve = state.solve.take(|| Minres::default().memory());
+        let stop = self.direction(objective, state, &mut solve, budget);
+        let ended = self.move_on(objective, state, &solve, stop);
+        state.solve.put(solve);
+        ended
     }
 
     fn leave_stationary(

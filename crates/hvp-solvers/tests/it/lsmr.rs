@@ -285,6 +285,58 @@ fn gauss_newton_steps_from_a_linearization() {
     assert!(off <= 1e-10 * norm(dense.view()), "{off:e}");
 }
 
+/// Interrupted after any number of iterations, written out as text and read back: the same bits.
+#[test]
+fn resumes_bit_exactly_from_text() {
+    let a = Array2::from_shape_fn((30, 20), |(i, j)| ((i * 7 + j * 3) % 11) as f64 - 4.0);
+    let a = DenseRectangular::new(a);
+    let b = normal(30, 3);
+    for damping in [0.0, 0.5] {
+        let config = Lsmr {
+            damping,
+            ..Lsmr::default()
+        };
+        let whole = config.solve(&a, b.view()).unwrap();
+        for part in [0, 1, 2, 7] {
+            let mut state = config.start(b.view()).unwrap();
+            state.advance(&a, part).unwrap();
+            loop {
+                let text = serde_json::to_string(&state).unwrap();
+                state = serde_json::from_str(&text).unwrap();
+                if state.advance(&a, part.max(1)).unwrap().is_some() {
+                    break;
+                }
+            }
+            assert_eq!(state.into_outcome(), whole);
+        }
+    }
+}
+
+#[test]
+fn states_are_checked() {
+    let a = DenseRectangular::new(array![[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]);
+    let mut state = Lsmr::default()
+        .start(array![1.0_f64, 2.0, 4.0].view())
+        .unwrap();
+    let wide = DenseRectangular::new(Array2::ones((2, 2)));
+    let mismatch = state.advance(&wide, 1);
+    assert!(matches!(
+        mismatch,
+        Err(SolverError::DimensionMismatch { .. })
+    ));
+    state.advance(&a, 1).unwrap();
+    let long = DenseRectangular::new(Array2::ones((3, 5)));
+    assert!(state.advance(&long, 1).is_err());
+    let whole = serde_json::to_value(&state).unwrap();
+    for vector in ["b", "u", "v", "h", "h_bar", "x"] {
+        let mut tampered = whole.clone();
+        tampered[vector] = serde_json::json!(vec![0_u64; 7]);
+        let mut state: hvp_solvers::linear::LsmrState<f64> =
+            serde_json::from_value(tampered).unwrap();
+        assert!(state.advance(&a, 1).is_err(), "{vector}");
+    }
+}
+
 proptest! {
     #[test]
     fn ends_at_a_solution_or_says_why(

@@ -2,6 +2,7 @@
 
 use hvp_solvers::linear::{
     DiagonalPreconditioner, Identity, Minres, MinresCurvature, MinresOutcome, MinresStop,
+    Preconditioner,
 };
 use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator};
 use hvp_solvers::{Quantity, SolverError};
@@ -359,6 +360,79 @@ fn settings_and_outcomes_survive_serialisation() {
     let again = serde_json::from_str::<MinresOutcome<f64>>(&text).unwrap();
     assert_eq!((again.stop, again.x), (found.stop, found.x));
     assert!((again.stats.operator_norm - found.stats.operator_norm).abs() < 4.0 * EPS);
+}
+
+/// Interrupted after any number of iterations, written out as text and read back: the same bits.
+#[test]
+fn resumes_bit_exactly_from_text() {
+    let n = 30;
+    let ladder = |i: usize| 10.0_f64.powf(i as f64 / 6.0) * [1.0, -1.0][i % 2];
+    let regular = Array1::from_shape_fn(n, ladder);
+    // Without a solution: it is lifted at the end.
+    let singular = Array1::from_shape_fn(n, |i| if i % 3 == 0 { 0.0 } else { 1.0 + i as f64 });
+    let record = Minres {
+        curvature: MinresCurvature::Record,
+        relative_tolerance: 3e-14,
+        ..Minres::default()
+    };
+    let stop = Minres {
+        curvature: MinresCurvature::Stop,
+        ..Minres::default()
+    };
+    let weights = DiagonalPreconditioner::new(Array1::linspace(1.0, 3.0, n)).unwrap();
+    let (b, x0) = (normal(n, 13), normal(n, 14));
+    for spectrum in [&regular, &singular] {
+        let a = Counted::new(DenseOperator::new(with_spectrum(spectrum, 5)).unwrap());
+        for config in [&Minres::default(), &record, &stop] {
+            for m in [&Identity as &dyn Preconditioner<f64>, &weights] {
+                for start in [None, Some(x0.view())] {
+                    let whole = config.solve_with(&a, b.view(), start, m).unwrap();
+                    for part in [0, 1, 2, 7, 29] {
+                        a.reset();
+                        let mut state = config.start(b.view(), start).unwrap();
+                        state.advance(&a, m, part).unwrap();
+                        loop {
+                            let text = serde_json::to_string(&state).unwrap();
+                            state = serde_json::from_str(&text).unwrap();
+                            if state.advance(&a, m, part.max(1)).unwrap().is_some() {
+                                break;
+                            }
+                        }
+                        assert_eq!(a.count(), whole.stats.n_products as u64);
+                        assert_eq!(state.into_outcome(), whole);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn states_are_checked() {
+    let config = Minres::default();
+    let a = DiagonalOperator::new(array![1.0, -2.0, 3.0]);
+    let mut state = config.start(Array1::<f64>::ones(3).view(), None).unwrap();
+    let other = DiagonalOperator::new(Array1::ones(4));
+    assert!(matches!(
+        state.advance(&other, &Identity, 1),
+        Err(SolverError::DimensionMismatch { .. })
+    ));
+    state.advance(&a, &Identity, 1).unwrap();
+    let whole = serde_json::to_value(&state).unwrap();
+    for vector in [
+        "x", "start", "r1", "r2", "w", "w_old", "d", "kept", "y", "b",
+    ] {
+        let mut tampered = whole.clone();
+        let len = whole[vector].as_array().unwrap().len();
+        tampered[vector] = serde_json::json!(vec![0_u64; len + 1]);
+        let mut state: hvp_solvers::linear::MinresState<f64> =
+            serde_json::from_value(tampered).unwrap();
+        assert!(state.advance(&a, &Identity, 1).is_err(), "{vector}");
+    }
+    // A preconditioner that was not there at the start.
+    let m = DiagonalPreconditioner::new(Array1::ones(3)).unwrap();
+    assert!(state.advance(&a, &m, 1).is_err());
+    assert!(state.advance(&a, &Identity, 9).unwrap().is_some());
 }
 
 proptest! {
