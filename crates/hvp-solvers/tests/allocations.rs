@@ -14,8 +14,14 @@ use hvp_solvers::linear::{
     BlockCg, Cg, Gltr, Identity, LimitedMemory, Lsmr, Minres, MinresCurvature, MultiShiftCg,
     PairChoice, TruncatedCg, TruncatedWorkspace,
 };
+use hvp_solvers::minimize::{Limits, Minimizer, minimize};
+use hvp_solvers::newton::{
+    CubicNewton, HessianFree, LineSearchNewton, NewtonMr, SaddleFreeNewton, Subproblem,
+    TrustRegionNewton,
+};
 use hvp_solvers::operator::{DenseRectangular, DiagonalOperator, Restricted, Sum};
-use ndarray::{Array1, Array2};
+use hvp_solvers::{Objective, SecondOrder};
+use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1};
 
 struct Counting;
 
@@ -179,4 +185,105 @@ fn loops_of_linear_solvers_do_not_allocate() {
     // The path's storage grows once and is used again.
     solve();
     assert_eq!(allocations(&mut solve), 0);
+}
+
+/// `Σ cᵢ √(1 + xᵢ²) + ½ Σ (xᵢ − xᵢ₊₁)²`, which keeps every method busy for a while.
+struct Chain {
+    weights: Array1<f64>,
+    bends: Array1<f64>,
+}
+
+impl Chain {
+    fn new(n: usize) -> Self {
+        let weights = Array1::logspace(10.0, -2.0, 2.0, n);
+        let bends = Array1::zeros(n);
+        Self { weights, bends }
+    }
+}
+
+impl Objective<f64> for Chain {
+    fn dim(&self) -> usize {
+        self.weights.len()
+    }
+
+    fn value(&mut self, x: ArrayView1<'_, f64>) -> f64 {
+        let own = self.weights.iter().zip(x).map(|(c, x)| c * x.hypot(1.0));
+        let links = x.iter().zip(x.iter().skip(1));
+        own.sum::<f64>() + links.map(|(a, b)| 0.5 * (a - b).powi(2)).sum::<f64>()
+    }
+
+    fn value_and_grad(&mut self, x: ArrayView1<'_, f64>, mut grad: ArrayViewMut1<'_, f64>) -> f64 {
+        for i in 0..x.len() {
+            grad[i] = self.weights[i] * x[i] / x[i].hypot(1.0) + laplacian(&x, i);
+        }
+        self.value(x)
+    }
+}
+
+impl SecondOrder<f64> for Chain {
+    fn linearize(&mut self, x: ArrayView1<'_, f64>, grad: ArrayViewMut1<'_, f64>) -> f64 {
+        for i in 0..x.len() {
+            self.bends[i] = self.weights[i] * x[i].hypot(1.0).powi(-3);
+        }
+        self.value_and_grad(x, grad)
+    }
+
+    fn hvp_into(&self, v: ArrayView1<'_, f64>, mut out: ArrayViewMut1<'_, f64>) {
+        for i in 0..v.len() {
+            out[i] = self.bends[i] * v[i] + laplacian(&v, i);
+        }
+    }
+
+    fn has_gauss_newton(&self) -> bool {
+        true
+    }
+
+    fn ggnvp_into(&self, v: ArrayView1<'_, f64>, out: ArrayViewMut1<'_, f64>) {
+        self.hvp_into(v, out);
+    }
+}
+
+fn laplacian(x: &ArrayView1<'_, f64>, i: usize) -> f64 {
+    let before = if i > 0 { x[i] - x[i - 1] } else { 0.0 };
+    let after = x.get(i + 1).map_or(0.0, |next| x[i] - next);
+    before + after
+}
+
+fn newton_loop<M: Minimizer<f64, Chain>>(name: &str, method: &M) {
+    let x0 = Array1::linspace(-3.0, 5.0, 60);
+    let run = |max_iters| {
+        let limits = Limits {
+            max_iters,
+            gradient_tol: 0.0,
+            ..Limits::default()
+        };
+        let mut objective = Chain::new(60);
+        let mut done = 0;
+        let count = allocations(|| {
+            done = minimize(method, &mut objective, x0.view(), &limits)
+                .unwrap()
+                .stats
+                .n_iters;
+        });
+        assert_eq!(done, max_iters, "{name} ended too soon");
+        count
+    };
+    // Iterates that are kept take room that doubles as inner solves get longer.
+    let (few, more) = (run(3), run(6));
+    assert!(more <= few + 1, "{name}: {few} and {more}");
+}
+
+#[test]
+fn loops_of_newton_methods_do_not_allocate() {
+    newton_loop("trust region", &TrustRegionNewton::default());
+    let gltr = TrustRegionNewton {
+        subproblem: Subproblem::Gltr,
+        ..TrustRegionNewton::default()
+    };
+    newton_loop("GLTR", &gltr);
+    newton_loop("line search", &LineSearchNewton::default());
+    newton_loop("Newton-MR", &NewtonMr::default());
+    newton_loop("cubic", &CubicNewton::default());
+    newton_loop("saddle-free", &SaddleFreeNewton::default());
+    newton_loop("Hessian-free", &HessianFree::default());
 }
