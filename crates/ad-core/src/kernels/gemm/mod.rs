@@ -10,6 +10,7 @@ mod pack;
 mod plan;
 mod problem;
 mod scalar;
+mod single;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,10 @@ pub(crate) unsafe fn gemm<T: Real>(
     c: *mut T,
     scratch: &mut [T],
 ) {
+    // SAFETY: the same contract.
+    if unsafe { single::run(shape, a, b, c) } {
+        return;
+    }
     // SAFETY: the same contract, at an instruction set that was found.
     unsafe { gemm_at(Level::detect(), shape, a, b, c, scratch) }
 }
