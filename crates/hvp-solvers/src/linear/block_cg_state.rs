@@ -172,6 +172,7 @@ impl<T: Real> BlockCgState<T> {
         let (n, k) = (self.n, self.systems.len());
         self.r.make_room(n, k, plain);
         self.t.resize(k * n, T::zero());
+        self.tolerances.clear();
         self.tolerances.reserve(k);
         self.g.resize(k * k, T::zero());
         self.h.resize(k, T::zero());
