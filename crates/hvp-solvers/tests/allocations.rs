@@ -11,8 +11,8 @@ use std::cell::Cell;
 
 use hvp_solvers::eigen::{End, Lanczos, Lobpcg, Which};
 use hvp_solvers::linear::{
-    BlockCg, Cg, Gltr, Identity, LimitedMemory, Lsmr, Minres, MinresCurvature, MultiShiftCg,
-    PairChoice, TruncatedCg, TruncatedWorkspace,
+    BlockCg, Cg, DiagonalPreconditioner, Gltr, Identity, LimitedMemory, Lsmr, Minres,
+    MinresCurvature, MultiShiftCg, PairChoice, TruncatedCg, TruncatedWorkspace,
 };
 use hvp_solvers::minimize::{Limits, Minimizer, minimize};
 use hvp_solvers::newton::{
@@ -77,6 +77,33 @@ fn loops_of_eigenvalue_solvers_do_not_allocate() {
         allocations(|| drop(config.solve(&a).unwrap()))
     };
     assert_eq!(lobpcg(5), lobpcg(60));
+}
+
+#[test]
+fn later_parts_of_stored_solves_do_not_allocate() {
+    let d = Array1::linspace(1.0, 1e3, 300);
+    let m = DiagonalPreconditioner::new(d.mapv(f64::sqrt)).unwrap();
+    let a = DiagonalOperator::new(d);
+    let b = Array2::from_shape_fn((3, 300), |(j, i)| 1.0 + ((i * (j + 2)) % 7) as f64);
+    let later = |advance: &mut dyn FnMut() -> bool| {
+        // The first part makes the room.
+        assert!(!advance());
+        allocations(|| assert!(!advance()))
+    };
+    let mut shifted = MultiShiftCg::default()
+        .start(b.row(0), &[0.0, 0.1])
+        .unwrap();
+    assert_eq!(later(&mut || shifted.advance(&a, 5).unwrap().is_some()), 0);
+    let mut block = BlockCg::default().start(b.view(), None).unwrap();
+    assert_eq!(
+        later(&mut || block.advance(&a, &m, 5).unwrap().is_some()),
+        0
+    );
+    let mut pairs = Lobpcg::new(2, End::Smallest).start(300, None).unwrap();
+    assert_eq!(
+        later(&mut || pairs.advance(&a, &Identity, 5).unwrap().is_some()),
+        0
+    );
 }
 
 #[test]

@@ -2,12 +2,17 @@
 
 use ad_core::Real;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
+use crate::bits;
 use crate::random::fill_normal;
 use crate::vector::{axpy, dot, norm2, scale};
 
 /// Orthonormal vectors, one a row of a single allocation.
-#[derive(Debug)]
+///
+/// It is stored without what is free; [`make_room`](Self::make_room) brings that back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "T: Real", from = "Stored<T>", into = "Stored<T>")]
 pub(crate) struct Basis<T> {
     n: usize,
     rows: Vec<T>,
@@ -16,6 +21,35 @@ pub(crate) struct Basis<T> {
     coefficients: Vec<T>,
     /// Scratch for [`rotate`](Self::rotate).
     tile: Vec<T>,
+}
+
+/// The vectors of a [`Basis`].
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "T: Real")]
+struct Stored<T> {
+    n: usize,
+    #[serde(with = "bits::vector")]
+    rows: Vec<T>,
+}
+
+impl<T: Real> From<Basis<T>> for Stored<T> {
+    fn from(mut basis: Basis<T>) -> Self {
+        basis.rows.truncate(basis.len * basis.n);
+        let Basis { n, rows, .. } = basis;
+        Self { n, rows }
+    }
+}
+
+impl<T: Real> From<Stored<T>> for Basis<T> {
+    fn from(stored: Stored<T>) -> Self {
+        Self {
+            n: stored.n,
+            len: stored.rows.len() / stored.n.max(1),
+            rows: stored.rows,
+            coefficients: Vec::new(),
+            tile: Vec::new(),
+        }
+    }
 }
 
 /// Columns that [`Basis::rotate`] handles at a time, so that a tile stays in cache.
@@ -31,6 +65,20 @@ impl<T: Real> Basis<T> {
             coefficients: vec![T::zero(); capacity],
             tile: vec![T::zero(); capacity * TILE],
         }
+    }
+
+    /// Whether this holds at most `capacity` whole vectors of dimension `n`.
+    pub(crate) fn fits(&self, n: usize, capacity: usize) -> bool {
+        let stored = self.tile.is_empty() && self.rows.len() == self.len * n;
+        let whole = stored || self.rows.len() == n * capacity;
+        self.n == n && self.len <= capacity && whole
+    }
+
+    /// Room for `capacity` vectors, after it was stored.
+    pub(crate) fn make_room(&mut self, capacity: usize) {
+        self.rows.resize(self.n * capacity, T::zero());
+        self.coefficients.resize(capacity, T::zero());
+        self.tile.resize(capacity * TILE, T::zero());
     }
 
     /// Number of vectors.

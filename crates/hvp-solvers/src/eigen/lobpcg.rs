@@ -4,8 +4,8 @@ use ad_core::Real;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::lobpcg_run::Run;
-use super::outcome::{EigenOutcome, EigenStop};
+use super::lobpcg_state::LobpcgState;
+use super::outcome::EigenOutcome;
 use super::which::Which;
 use crate::error::{SolverError, check_finite, check_len, check_setting};
 use crate::linear::{Identity, Preconditioner};
@@ -41,6 +41,8 @@ impl End {
 /// Where the solve with `M` is cheap and `M⁻¹A` has a small condition number, it needs far fewer
 /// products than Lanczos. Without a preconditioner it needs more. For the largest eigenvalues `M`
 /// should be close to `θ − A`.
+///
+/// A long solve can be done in parts: see [`Lobpcg::start`].
 ///
 /// - **Cost**: a product, a solve with `M` and about `60·n·block` flops an iteration for each pair
 ///   that has not converged. Products come in blocks.
@@ -120,9 +122,23 @@ impl Lobpcg {
         A: LinearOperator<T> + ?Sized,
         P: Preconditioner<T> + ?Sized,
     {
-        let n = a.dim();
+        check_len("preconditioner", m.dim().unwrap_or(a.dim()), a.dim())?;
+        let mut state = self.start(a.dim(), start)?;
+        state.advance(a, m, usize::MAX)?;
+        state.into_outcome(a)
+    }
+
+    /// A solve that has not begun, for an operator of dimension `n`: no product is made yet. It is
+    /// carried on by [`LobpcgState::advance`], and can be stored in between.
+    ///
+    /// # Errors
+    /// As [`solve_with`](Self::solve_with).
+    pub fn start<T: Real>(
+        &self,
+        n: usize,
+        start: Option<ArrayView2<'_, T>>,
+    ) -> Result<LobpcgState<T>, SolverError> {
         let block = self.check(n)?;
-        check_len("preconditioner", m.dim().unwrap_or(n), n)?;
         if let Some(start) = start {
             check_len("a row of the start", start.ncols(), n)?;
             start
@@ -130,17 +146,11 @@ impl Lobpcg {
                 .into_iter()
                 .try_for_each(|row| check_finite("a row of the start", row))?;
         }
-        let mut run = Run::new(a, m, *self, block);
-        let stop = if self.k == 0 {
-            EigenStop::Converged
-        } else {
-            run.go(start)
-        };
-        Ok(run.outcome(stop))
+        Ok(LobpcgState::new(*self, n, block, start))
     }
 
     /// The number of vectors iterated.
-    fn check(&self, n: usize) -> Result<usize, SolverError> {
+    pub(super) fn check(&self, n: usize) -> Result<usize, SolverError> {
         let k = self.k;
         check_setting("k", k as f64, k <= n, "at most the dimension")?;
         let tol = self.tolerance;

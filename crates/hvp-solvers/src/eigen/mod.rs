@@ -2,7 +2,8 @@
 //!
 //! [`Lanczos`] needs nothing but products. [`Lobpcg`] takes a preconditioner. Both recompute the
 //! residual of each pair by a product of its own and bound the errors of its value and vector.
-//! [`LanczosRun`] is a solve in progress, which can be stored and resumed to the same bits.
+//! [`LanczosRun`] and [`LobpcgState`] are solves in progress, which can be stored and resumed to the
+//! same bits.
 
 pub(crate) mod basis;
 pub(crate) mod certificate;
@@ -11,6 +12,7 @@ mod lanczos;
 mod lanczos_run;
 mod lobpcg;
 mod lobpcg_run;
+mod lobpcg_state;
 mod outcome;
 pub(crate) mod symmetric;
 mod which;
@@ -18,5 +20,6 @@ mod which;
 pub use lanczos::Lanczos;
 pub use lanczos_run::{LanczosRun, LanczosState};
 pub use lobpcg::{End, Lobpcg};
+pub use lobpcg_state::LobpcgState;
 pub use outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop};
 pub use which::{MultiplicityProbe, Which};

@@ -4,10 +4,10 @@ use ad_core::Real;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::block_run::{Run, System};
+use super::block_cg_state::BlockCgState;
 use super::checks::{check_preconditioner, check_tolerances, check_vector};
-use super::multi_shift::SeveralOutcome;
 use super::preconditioner::{Identity, Preconditioner};
+use super::several::SeveralOutcome;
 use crate::error::{SolverError, check_len};
 use crate::operator::LinearOperator;
 
@@ -24,6 +24,8 @@ use crate::operator::LinearOperator;
 ///
 /// The true residuals are computed before success is reported (one more block); systems whose
 /// residual is too large start again together, as long as that halves it.
+///
+/// A long solve can be done in parts: see [`BlockCg::start`].
 ///
 /// - **Cost**: at most `k` products, `k` preconditioners and about `12nk²` flops an iteration.
 /// - **Memory**: `5k` vectors, `6k + 1` with a preconditioner; nothing is allocated in the loop.
@@ -89,28 +91,38 @@ impl BlockCg {
         A: LinearOperator<T> + ?Sized,
         P: Preconditioner<T> + ?Sized,
     {
-        let (n, k) = (a.dim(), b.nrows());
-        check_len("rows of b", b.ncols(), n)?;
-        check_preconditioner(m.dim(), n)?;
+        check_len("rows of b", b.ncols(), a.dim())?;
+        check_preconditioner(m.dim(), a.dim())?;
+        let mut state = self.start(b, x0)?;
+        state.advance(a, m, usize::MAX)?;
+        Ok(state.into_outcome())
+    }
+
+    /// A solve that has not begun: no product is made yet. It is carried on by
+    /// [`BlockCgState::advance`], and can be stored in between.
+    ///
+    /// # Errors
+    /// As [`solve_with`](Self::solve_with), where the operator's dimension is taken to be that of
+    /// the rows of `b`.
+    pub fn start<T: Real>(
+        &self,
+        b: ArrayView2<'_, T>,
+        x0: Option<ArrayView2<'_, T>>,
+    ) -> Result<BlockCgState<T>, SolverError> {
         check_tolerances(&[
             ("relative_tolerance", self.relative_tolerance),
             ("absolute_tolerance", self.absolute_tolerance),
         ])?;
+        let (k, n) = b.dim();
+        b.rows()
+            .into_iter()
+            .try_for_each(|b| check_vector("b", b, n))?;
         if let Some(x0) = x0 {
             check_len("x0", x0.nrows(), k)?;
+            x0.rows()
+                .into_iter()
+                .try_for_each(|x0| check_vector("x0", x0, n))?;
         }
-        let mut systems = Vec::with_capacity(k);
-        for (j, b) in b.rows().into_iter().enumerate() {
-            check_vector("b", b, n)?;
-            let start = x0.as_ref().map(|x0| x0.row(j));
-            if let Some(start) = start {
-                check_vector("x0", start, n)?;
-            }
-            let (relative, absolute) = (self.relative_tolerance, self.absolute_tolerance);
-            systems.push(System::new(b, start, relative, absolute));
-        }
-        let mut run = Run::new(a, m, systems);
-        run.outer(self.max_iters.unwrap_or(10 * n + 10), x0.is_some());
-        Ok(run.finish())
+        Ok(BlockCgState::new(self, b, x0))
     }
 }

@@ -1,44 +1,73 @@
 //! The residuals of a block, factorised.
 
 use ad_core::Real;
+use serde::{Deserialize, Serialize};
 
 use super::cg::CgStop;
 use super::preconditioner::{Preconditioner, precondition};
-use crate::error::Quantity;
+use crate::bits;
+use crate::error::{Quantity, SolverError, check_len, check_setting};
 use crate::vector::{axpy, dot, norm2, scale};
 
 /// `R = Q C` with `QᵀM⁻¹Q = I`: column `p` of `C` is the residual of system `p`. Blocks of vectors
 /// hold one a row; rows of small matrices are `k` long.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "T: Real")]
 pub(super) struct BlockResidual<T> {
-    n: usize,
-    k: usize,
     pub(super) rank: usize,
+    #[serde(with = "bits::vector")]
     pub(super) q: Vec<T>,
-    /// `M⁻¹Q`; empty for `M = I`.
-    z: Vec<T>,
+    #[serde(with = "bits::vector")]
     c: Vec<T>,
+    #[serde(skip)]
+    n: usize,
+    #[serde(skip)]
+    k: usize,
+    /// `M⁻¹Q`; empty for `M = I`. Between iterations of no meaning, like all that follows.
+    #[serde(skip)]
+    z: Vec<T>,
     /// The rows of `Q` before the last orthonormalisation were `ζᵀQ`.
+    #[serde(skip)]
     zeta: Vec<T>,
+    #[serde(skip)]
     spare: Vec<T>,
     /// A residual written out; empty for `M = I`.
+    #[serde(skip)]
     v: Vec<T>,
 }
 
 impl<T: Real> BlockResidual<T> {
-    pub(super) fn new(n: usize, k: usize, plain: bool) -> Self {
+    pub(super) fn new(n: usize, k: usize) -> Self {
         let zeros = |len| vec![T::zero(); len];
-        let own = if plain { 0 } else { n };
         Self {
-            n,
-            k,
             rank: 0,
             q: zeros(k * n),
-            z: zeros(k * own),
             c: zeros(k * k),
-            zeta: zeros(k * k),
-            spare: zeros(k * k),
-            v: zeros(own),
+            n,
+            k,
+            z: Vec::new(),
+            zeta: Vec::new(),
+            spare: Vec::new(),
+            v: Vec::new(),
         }
+    }
+
+    /// Whether this holds the residuals of `k` systems of dimension `n`.
+    pub(super) fn check(&self, n: usize, k: usize) -> Result<(), SolverError> {
+        check_len("state", self.q.len(), k * n)?;
+        check_len("state", self.c.len(), k * k)?;
+        let rank = self.rank;
+        check_setting("rank", rank as f64, rank <= k, "at most the systems")
+    }
+
+    /// Scratch, for a preconditioner unless this is `plain`.
+    pub(super) fn make_room(&mut self, n: usize, k: usize, plain: bool) {
+        let own = if plain { 0 } else { n };
+        (self.n, self.k) = (n, k);
+        self.z.resize(k * own, T::zero());
+        self.zeta.resize(k * k, T::zero());
+        self.spare.resize(k * k, T::zero());
+        self.v.resize(own, T::zero());
     }
 
     /// Row `i` of `Q`.

@@ -13,8 +13,9 @@
 //! Conjugate gradients, MINRES and [`TruncatedCg`] take a [`Preconditioner`].
 
 mod block_cg;
+mod block_cg_state;
 mod block_residual;
-mod block_run;
+mod block_system;
 mod boundary;
 mod cg;
 mod cg_state;
@@ -27,13 +28,16 @@ mod minres;
 mod minres_state;
 mod minres_step;
 mod multi_shift;
+mod multi_shift_state;
 mod piece;
 mod preconditioner;
 pub(crate) mod secular;
+mod several;
 mod small;
 mod truncated;
 
 pub use block_cg::BlockCg;
+pub use block_cg_state::BlockCgState;
 pub use cg::{Cg, CgOutcome, CgStats, CgStop};
 pub use cg_state::CgState;
 pub use gltr::{Gltr, GltrOutcome, GltrPlace, GltrSolution, GltrStop, GltrStorage, GltrWorkspace};
@@ -41,12 +45,14 @@ pub use lsmr::{Lsmr, LsmrOutcome, LsmrStats, LsmrStop};
 pub use lsmr_state::LsmrState;
 pub use minres::{Minres, MinresCurvature, MinresOutcome, MinresStats, MinresStop};
 pub use minres_state::MinresState;
-pub use multi_shift::{MultiShiftCg, SeveralOutcome, SystemOutcome};
+pub use multi_shift::MultiShiftCg;
+pub use multi_shift_state::MultiShiftState;
 pub(crate) use preconditioner::precondition;
 pub use preconditioner::{
     DiagonalPreconditioner, Identity, LimitedMemory, Nystrom, NystromOutcome,
     NystromPreconditioner, NystromStop, PairChoice, Preconditioner,
 };
+pub use several::{SeveralOutcome, SystemOutcome};
 pub use truncated::{
     NegativeCurvature, TruncatedCg, TruncatedOutcome, TruncatedSolution, TruncatedStop,
     TruncatedWorkspace,

@@ -2,12 +2,14 @@
 
 use hvp_solvers::SolverError;
 use hvp_solvers::dense::cholesky;
-use hvp_solvers::linear::{BlockCg, Cg, CgStop, DiagonalPreconditioner, Identity};
+use hvp_solvers::linear::{
+    BlockCg, BlockCgState, Cg, CgStop, DiagonalPreconditioner, Identity, Preconditioner,
+};
 use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator};
 use ndarray::{Array1, Array2, Axis, array, s, stack};
 use proptest::prelude::*;
 
-use crate::kit::{EPS, norm, normal, product, with_spectrum};
+use crate::kit::{EPS, misfits, norm, normal, product, stored, with_spectrum};
 
 fn block(k: usize, n: usize, seed: u64) -> Array2<f64> {
     Array2::from_shape_vec((k, n), normal(k * n, seed).to_vec()).unwrap()
@@ -175,6 +177,102 @@ fn endings_other_than_convergence_and_broken_contracts() {
         rows.solve_with(&a, b.view(), Some(b.slice(s![..1, ..])), &Identity)
             .is_err()
     );
+}
+
+/// Interrupted after any number of iterations, written out as text and read back: the same bits.
+#[test]
+fn resumes_bit_exactly_from_text() {
+    let n = 60;
+    // A condition at which rounding forces restarts, so that these are interrupted too.
+    let matrix = with_spectrum(&Array1::logspace(10.0, -2.0, 2.0, n), 12);
+    let m = DiagonalPreconditioner::new(matrix.diag().to_owned()).unwrap();
+    let a = Counted::new(DenseOperator::new(matrix).unwrap());
+    // Of rank three, with a zero: systems leave the block at different times.
+    let mut b = block(5, 3, 13).dot(&block(3, n, 14));
+    b.row_mut(1).fill(0.0);
+    let x0 = block(5, n, 15);
+    let config = BlockCg {
+        relative_tolerance: 3e-14,
+        ..BlockCg::default()
+    };
+    let interrupted = |m: &dyn Preconditioner<f64>, x0: Option<&Array2<f64>>| {
+        let x0 = x0.map(|x0| x0.view());
+        let whole = config.solve_with(&a, b.view(), x0, m).unwrap();
+        for part in [0, 1, 2, 7, 50, 120] {
+            a.reset();
+            let mut state = config.start(b.view(), x0).unwrap();
+            state.advance(&a, m, part).unwrap();
+            loop {
+                state = stored(&state);
+                if state.advance(&a, m, part.max(1)).unwrap().is_some() {
+                    break;
+                }
+            }
+            assert_eq!(a.count(), whole.n_products as u64);
+            // Nothing is left to do.
+            assert!(state.advance(&a, m, 1).unwrap().is_some());
+            let found = stored(&state).into_outcome();
+            assert_eq!(found, whole);
+            let bits = |x: &Array2<f64>| x.mapv(f64::to_bits);
+            assert_eq!(bits(&found.x), bits(&whole.x));
+            assert_eq!(a.count(), whole.n_products as u64);
+        }
+    };
+    interrupted(&Identity, None);
+    interrupted(&m, None);
+    interrupted(&Identity, Some(&x0));
+    interrupted(&m, Some(&x0));
+
+    let single = DiagonalOperator::new(Array1::<f32>::linspace(1.0, 50.0, 40));
+    let ones = Array2::ones((2, 40));
+    let mut state = config.start(ones.view(), None).unwrap();
+    while state.advance(&single, &Identity, 3).unwrap().is_none() {
+        state = stored(&state);
+    }
+    let whole = config.solve(&single, ones.view()).unwrap();
+    assert_eq!(state.into_outcome(), whole);
+}
+
+#[test]
+fn states_that_do_not_fit_are_refused() {
+    let n = 30;
+    let d = Array1::logspace(10.0, -2.0, 2.0, n);
+    let m = DiagonalPreconditioner::new(d.mapv(f64::sqrt)).unwrap();
+    let a = DiagonalOperator::new(d);
+    let b = block(3, n, 3);
+    let mut state = BlockCg::default().start(b.view(), Some(b.view())).unwrap();
+    let other = DiagonalOperator::new(Array1::ones(n + 1));
+    let short = DiagonalPreconditioner::new(array![1.0]).unwrap();
+    loop {
+        let wrong = [
+            state.advance(&other, &Identity, 1),
+            state.advance(&a, &short, 1),
+        ];
+        let mismatch = |e: &_| matches!(e, Err(SolverError::DimensionMismatch { .. }));
+        assert!(wrong.iter().all(mismatch));
+        for (place, mut misfit) in misfits(&state) {
+            // Fewer systems at work are no misfit.
+            let refused = misfit.advance(&a, &m, 1).is_err();
+            assert!(refused || place == "/work", "{place}");
+            misfit.into_outcome();
+        }
+        let text = serde_json::to_string(&state).unwrap();
+        for (from, to) in [
+            ("\"rank\":", "\"rank\":9"),
+            ("\"work\":[", "\"work\":[7,"),
+            ("\"n\":30", "\"n\":29"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let text = text.replace(from, to).replace(",]", "]");
+            let mut broken: BlockCgState<f64> = serde_json::from_str(&text).unwrap();
+            assert!(broken.advance(&a, &m, 1).is_err(), "{from}");
+            broken.into_outcome();
+        }
+        if state.advance(&a, &m, 4).unwrap().is_some() {
+            break;
+        }
+    }
+    assert!(state.into_outcome().is_converged());
 }
 
 proptest! {

@@ -7,6 +7,9 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub(crate) const EPS: f64 = f64::EPSILON;
 
@@ -277,5 +280,54 @@ impl<A: LinearOperator<f64>> LinearOperator<f64> for FaultyOperator<A> {
         if self.fault.hits(&self.calls) {
             y[0] = self.fault.bad;
         }
+    }
+}
+
+/// The same, written out as text and read back.
+pub(crate) fn stored<S: Serialize + DeserializeOwned>(state: &S) -> S {
+    serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
+}
+
+/// Copies of a state of which one list of numbers each is an entry too short or too long, with
+/// the place of that list; without those that cannot be read at all.
+pub(crate) fn misfits<S: Serialize + DeserializeOwned>(state: &S) -> Vec<(String, S)> {
+    let value = serde_json::to_value(state).unwrap();
+    let mut lists = Vec::new();
+    find_lists(&value, "", &mut lists);
+    let mut all = Vec::new();
+    for (place, shorter) in lists
+        .iter()
+        .flat_map(|place| [(place, true), (place, false)])
+    {
+        let mut value = value.clone();
+        let list = value.pointer_mut(place).unwrap().as_array_mut().unwrap();
+        if shorter {
+            list.pop();
+        } else {
+            list.push(list[0].clone());
+        }
+        if let Ok(state) = serde_json::from_value(value) {
+            all.push((place.clone(), state));
+        }
+    }
+    all
+}
+
+fn find_lists(value: &Value, place: &str, lists: &mut Vec<String>) {
+    match value {
+        Value::Array(items) if items.first().is_some_and(|x| x.is_u64() || x.is_boolean()) => {
+            lists.push(place.to_owned());
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                find_lists(item, &format!("{place}/{i}"), lists);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                find_lists(field, &format!("{place}/{name}"), lists);
+            }
+        }
+        _ => {}
     }
 }

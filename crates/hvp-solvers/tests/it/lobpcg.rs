@@ -3,14 +3,16 @@
 use std::cell::Cell;
 
 use hvp_solvers::dense::{Cholesky, cholesky, eigenvalues};
-use hvp_solvers::eigen::{EigenOutcome, EigenStop, End, Lanczos, Lobpcg, Which};
+use hvp_solvers::eigen::{EigenOutcome, EigenStop, End, Lanczos, Lobpcg, LobpcgState, Which};
 use hvp_solvers::linear::{DiagonalPreconditioner, Identity, Preconditioner};
 use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator};
 use hvp_solvers::{LinearOperator, SolverError};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, array};
 
 use crate::grid::{laplacian, laplacian_spectrum};
-use crate::kit::{EPS, Fault, FaultyOperator, norm, normal, product, with_spectrum};
+use crate::kit::{
+    EPS, Fault, FaultyOperator, misfits, norm, normal, product, stored, with_spectrum,
+};
 
 /// `M = A + σ`, factorised.
 struct Factored(Cholesky<f64>);
@@ -323,4 +325,129 @@ fn typed_endings() {
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(serde_json::from_str::<Lobpcg>(&text).unwrap(), config);
     assert_eq!(config.solve(&small).unwrap(), config.solve(&small).unwrap());
+}
+
+/// Interrupted after any number of iterations, written out as text and read back: the same bits.
+#[test]
+fn resumes_bit_exactly_from_text() {
+    let n = 120;
+    let d = Array1::from_shape_fn(n, |i| 1e4_f64.powf(i as f64 / n as f64));
+    let matrix = with_spectrum(&d, 7);
+    let m = DiagonalPreconditioner::new(matrix.diag().to_owned()).unwrap();
+    let a = Counted::new(DenseOperator::new(matrix).unwrap());
+    let x0 = Array2::from_shape_vec((2, n), normal(2 * n, 8).to_vec()).unwrap();
+    let interrupted = |config: Lobpcg, m: &dyn Preconditioner<f64>, x0: Option<&Array2<f64>>| {
+        let x0 = x0.map(|x0| x0.view());
+        a.reset();
+        let whole = config.solve_with(&a, x0, m).unwrap();
+        assert_eq!(a.count(), whole.stats.n_products as u64);
+        for part in [0, 1, 3, 49, 200] {
+            a.reset();
+            let mut state = config.start(n, x0).unwrap();
+            state.advance(&a, m, part).unwrap();
+            loop {
+                state = stored(&state);
+                if state.advance(&a, m, part.max(1)).unwrap().is_some() {
+                    break;
+                }
+            }
+            // Also after its end.
+            let again = stored(&state).into_outcome(&a).unwrap();
+            a.reset();
+            let found = state.into_outcome(&a).unwrap();
+            assert_eq!((&found, &again), (&whole, &whole));
+            let bits = |found: &EigenOutcome<f64>| found.vectors().mapv(f64::to_bits);
+            assert_eq!(bits(&found), bits(&whole));
+            assert_eq!(a.count(), found.pairs.len() as u64);
+        }
+        whole
+    };
+    let config = Lobpcg::new(3, End::Smallest);
+    // Long enough to remove rounding on the way.
+    let plain = interrupted(config, &Identity, None);
+    assert!(plain.stats.n_restarts > 50, "{:?}", plain.stats);
+    interrupted(config, &m, Some(&x0));
+    interrupted(Lobpcg::new(4, End::Largest), &Identity, Some(&x0));
+    // To the whole space, to nothing, and to a limit.
+    interrupted(Lobpcg::new(n / 2, End::Largest), &Identity, None);
+    interrupted(Lobpcg::new(n, End::Smallest), &Identity, None);
+    interrupted(Lobpcg::new(0, End::Smallest), &Identity, None);
+    let short = Lobpcg {
+        max_iters: 5,
+        ..config
+    };
+    let whole = interrupted(short, &m, None);
+    assert_eq!(whole.stop, EigenStop::MaxIters);
+    // A solve that is not over is what it would be at that limit.
+    let mut state = config.start(n, None).unwrap();
+    assert_eq!(state.advance(&a, &m, 5).unwrap(), None);
+    assert_eq!(state.n_iters(), 5);
+    let early = state.into_outcome(&a).unwrap();
+    assert_eq!((early.stop, &early.stats), (whole.stop, &whole.stats));
+    assert_eq!(early.vectors(), whole.vectors());
+
+    let single = DiagonalOperator::new(Array1::<f32>::linspace(1.0, 50.0, 50));
+    let config = Lobpcg {
+        tolerance: 1e-4,
+        ..config
+    };
+    let mut state = config.start(50, None).unwrap();
+    while state.advance(&single, &Identity, 2).unwrap().is_none() {
+        state = stored(&state);
+    }
+    let whole = config.solve(&single).unwrap();
+    assert_eq!(state.into_outcome(&single).unwrap(), whole);
+}
+
+#[test]
+fn states_that_do_not_fit_are_refused() {
+    let n = 40;
+    let a = DiagonalOperator::new(Array1::linspace(1.0, 9.0, n));
+    let other = DiagonalOperator::new(Array1::ones(n + 1));
+    let short = DiagonalPreconditioner::new(array![1.0]).unwrap();
+    let mismatch = |e: SolverError| matches!(e, SolverError::DimensionMismatch { .. });
+    let mut state = Lobpcg::new(2, End::Largest).start(n, None).unwrap();
+    loop {
+        let text = serde_json::to_string(&state).unwrap();
+        for (from, to) in [
+            ("\"k\":2", "\"k\":20"),
+            ("\"n\":40", "\"n\":39"),
+            ("\"block\":4", "\"block\":3"),
+            ("\"known\":", "\"known\":9"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let broken: LobpcgState<f64> = serde_json::from_str(&text.replace(from, to)).unwrap();
+            assert!(broken.clone().advance(&a, &Identity, 1).is_err(), "{from}");
+            assert!(broken.into_outcome(&a).is_err(), "{from}");
+        }
+        for (place, misfit) in misfits(&state) {
+            // The generator may be anywhere, if it can be read.
+            if !place.starts_with("/rng") {
+                let refused = misfit.clone().advance(&a, &Identity, 1).is_err();
+                assert!(refused && misfit.into_outcome(&a).is_err(), "{place}");
+            }
+        }
+        assert!(mismatch(state.advance(&other, &Identity, 1).unwrap_err()));
+        assert!(mismatch(state.advance(&a, &short, 1).unwrap_err()));
+        assert!(mismatch(state.clone().into_outcome(&other).unwrap_err()));
+        if state.advance(&a, &Identity, 5).unwrap().is_some() {
+            break;
+        }
+    }
+    assert_eq!(state.into_outcome(&a).unwrap().stop, EigenStop::Converged);
+    // What a fault leaves can be stored too.
+    let fault = Fault {
+        first: 9,
+        count: usize::MAX,
+        bad: f64::NAN,
+    };
+    let faulty = FaultyOperator::new(a, fault);
+    let mut state = Lobpcg::new(2, End::Largest).start(n, None).unwrap();
+    let stop = state.advance(&faulty, &Identity, 9).unwrap();
+    assert!(matches!(stop, Some(EigenStop::NonFinite { .. })));
+    let mut again = stored(&state);
+    assert_eq!(again.advance(&faulty, &Identity, 9).unwrap(), stop);
+    let found = again.into_outcome(&faulty).unwrap();
+    assert_eq!(found, state.into_outcome(&faulty).unwrap());
+    assert_eq!((Some(found.stop), found.pairs.len()), (stop, 2));
 }

@@ -7,7 +7,7 @@ use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator, Shifted};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 
-use crate::kit::{EPS, norm, normal, product, with_spectrum};
+use crate::kit::{EPS, misfits, norm, normal, product, stored, with_spectrum};
 
 const SHIFTS: [f64; 6] = [0.0, 1e-3, 0.1, 3.0, 100.0, 1e6];
 
@@ -119,6 +119,87 @@ fn trivial_systems_and_broken_contracts() {
         .solve(&single, Array1::ones(40).view(), &[0.0, 1.0])
         .unwrap();
     assert!(found.is_converged() && (found.x[[1, 0]] - 0.5).abs() < 1e-5);
+}
+
+/// Interrupted after any number of iterations, written out as text and read back: the same bits.
+#[test]
+fn resumes_bit_exactly_from_text() {
+    let n = 60;
+    let spectrum = Array1::logspace(10.0, -2.0, 2.0, n);
+    let a = Counted::new(DenseOperator::new(with_spectrum(&spectrum, 12)).unwrap());
+    let b = normal(n, 13);
+    // So tight that rounding spoils some recurrences, and those that mend them are interrupted too;
+    // one shift leaves the operator indefinite.
+    let shifts = [0.0, 1e-3, -1.0, 0.1, 100.0];
+    let config = MultiShiftCg {
+        relative_tolerance: 3e-14,
+        ..MultiShiftCg::default()
+    };
+    let whole = config.solve(&a, b.view(), &shifts).unwrap();
+    let most = whole.systems.iter().map(|s| s.n_iters).max().unwrap();
+    assert!(whole.n_products > most + shifts.len(), "{whole:?}");
+    assert_eq!(whole.systems[2].stop, CgStop::NotPositiveDefinite);
+    let mut stops = whole.systems.iter().map(|system| system.stop);
+    let first = stops.find(|stop| !stop.is_converged());
+    for part in [0, 1, 2, 7, 50, 120] {
+        a.reset();
+        let mut state = config.start(b.view(), &shifts).unwrap();
+        state.advance(&a, part).unwrap();
+        let stop = loop {
+            state = stored(&state);
+            if let Some(stop) = state.advance(&a, part.max(1)).unwrap() {
+                break stop;
+            }
+        };
+        assert_eq!(Some(stop), first);
+        assert_eq!(a.count(), whole.n_products as u64);
+        // Nothing is left to do.
+        assert_eq!(state.advance(&a, 1).unwrap(), Some(stop));
+        let found = stored(&state).into_outcome();
+        assert_eq!(found, whole);
+        let bits = |x: &Array2<f64>| x.mapv(f64::to_bits);
+        assert_eq!(bits(&found.x), bits(&whole.x));
+    }
+
+    let single = DiagonalOperator::new(Array1::<f32>::linspace(1.0, 50.0, 40));
+    let ones = Array1::ones(40);
+    let mut state = config.start(ones.view(), &[0.0, 1.0]).unwrap();
+    while state.advance(&single, 3).unwrap().is_none() {
+        state = stored(&state);
+    }
+    let whole = config.solve(&single, ones.view(), &[0.0, 1.0]).unwrap();
+    assert_eq!(state.into_outcome(), whole);
+}
+
+#[test]
+fn states_that_do_not_fit_are_refused() {
+    let n = 30;
+    let a = DiagonalOperator::new(Array1::logspace(10.0, -4.0, 4.0, n));
+    let config = MultiShiftCg {
+        relative_tolerance: 1e-15,
+        ..MultiShiftCg::default()
+    };
+    let b = normal(n, 3);
+    let mut state = config.start(b.view(), &[0.0, 1.0]).unwrap();
+    let other = DiagonalOperator::new(Array1::ones(n + 1));
+    let mut seen = 0;
+    loop {
+        assert!(matches!(
+            state.advance(&other, 1),
+            Err(SolverError::DimensionMismatch { .. })
+        ));
+        for (place, mut misfit) in misfits(&state) {
+            seen += usize::from(place.starts_with("/rest"));
+            assert!(misfit.advance(&a, 0).is_err(), "{place}");
+            misfit.into_outcome();
+        }
+        // What is not verified is not called converged.
+        assert!(!state.clone().into_outcome().is_converged());
+        if state.advance(&a, 10).unwrap().is_some() {
+            break;
+        }
+    }
+    assert!(seen > 0);
 }
 
 proptest! {
