@@ -4,7 +4,8 @@ use ad_core::Real;
 use serde::{Deserialize, Serialize};
 
 use super::minres::{MinresCurvature, MinresStop};
-use super::minres_state::{MinresState, dual_norm};
+use super::minres_state::MinresState;
+use super::minres_verify::dual_norm;
 use super::preconditioner::Preconditioner;
 use crate::bits;
 use crate::error::Quantity;

@@ -27,6 +27,7 @@ mod lsmr_state;
 mod minres;
 mod minres_state;
 mod minres_step;
+mod minres_verify;
 mod multi_shift;
 mod multi_shift_state;
 mod piece;
