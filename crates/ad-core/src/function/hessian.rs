@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView1, ArrayViewMut2, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
 use super::linearization::{MAX_BLOCK, with_tangent};
 use super::programs::ProductProgram;
@@ -59,16 +59,41 @@ pub struct HessianWork<T> {
 /// level of cache.
 const TILE: usize = 32;
 
-/// Completes a matrix by symmetry, of which `strips` have been computed.
-pub fn mirror_hessian<T: Copy>(mut hessian: ArrayViewMut2<'_, T>, strips: &[HessianStrip]) {
-    for strip in strips {
-        let (rows, columns) = (strip.rows(), strip.panel_range.start);
-        for start in (0..columns).step_by(TILE) {
-            for column in start..columns.min(start + TILE) {
-                for row in rows.clone() {
-                    hessian[[column, row]] = hessian[[row, column]];
-                }
-            }
+/// Completes a symmetric matrix of which what is below the diagonal has been computed.
+///
+/// # Panics
+/// If the matrix is not square.
+pub fn mirror_hessian<T: Copy>(mut hessian: ArrayViewMut2<'_, T>) {
+    let n = hessian.nrows();
+    assert_eq!(n, hessian.ncols(), "a Hessian is square");
+    if n <= TILE {
+        for (row, column) in (0..n).flat_map(|row| (row + 1..n).map(move |column| (row, column))) {
+            hessian[[row, column]] = hessian[[column, row]];
+        }
+        return;
+    }
+    let middle = (n / 2).next_multiple_of(TILE);
+    let (top, bottom) = hessian.split_at(Axis(0), middle);
+    let (left, right) = top.split_at(Axis(1), middle);
+    let (below, last) = bottom.split_at(Axis(1), middle);
+    copy_transposed(below.view(), right);
+    mirror_hessian(left);
+    mirror_hessian(last);
+}
+
+/// Writes the transpose of a matrix, square by square.
+///
+/// # Panics
+/// If the shapes are not those of transposes.
+pub fn copy_transposed<T: Copy>(from: ArrayView2<'_, T>, mut to: ArrayViewMut2<'_, T>) {
+    assert_eq!(from.dim(), (to.ncols(), to.nrows()), "shapes of transposes");
+    for (mut to, from) in to
+        .axis_chunks_iter_mut(Axis(0), TILE)
+        .zip(from.axis_chunks_iter(Axis(1), TILE))
+    {
+        let pieces = to.axis_chunks_iter_mut(Axis(1), TILE);
+        for (mut to, from) in pieces.zip(from.axis_chunks_iter(Axis(0), TILE)) {
+            to.assign(&from.t());
         }
     }
 }
@@ -77,8 +102,8 @@ impl<T: Real> Function<T> {
     /// The dense n × n Hessian at x, from products with blocks of unit vectors.
     ///
     /// Cost: a linearization and n Hessian-vector products, 16 at a time and each only as far as
-    /// symmetry leaves something to compute (see [`Self::hessian_strips`]); n² numbers. Entries of
-    /// parameters of one piece are computed twice and symmetric up to rounding, the others exactly.
+    /// symmetry leaves something to compute (see [`Self::hessian_strips`]); n² numbers, exactly
+    /// symmetric.
     ///
     /// # Errors
     /// [`Error::MemoryBudget`] if it would take more than 4 GiB (see [`Self::hessian_with`]), which
@@ -134,7 +159,7 @@ impl<T: Real> Function<T> {
             let rows = hessian.slice_mut(s![strip.rows(), ..strip.columns()]);
             self.add_hessian_strip(&strip, point, &residuals, T::one(), &mut work, rows)?;
         }
-        mirror_hessian(hessian.view_mut(), &self.hessian_strips()?);
+        mirror_hessian(hessian.view_mut());
         Ok(hessian)
     }
 
@@ -143,7 +168,8 @@ impl<T: Real> Function<T> {
     ///
     /// Parameters that the program reads apart (the layers of a network) are differentiated apart:
     /// a tangent of a late layer leaves the earlier ones alone, and of a row only the entries of
-    /// its own and earlier pieces are computed.
+    /// its own and earlier pieces are computed. Pieces with many parameters that a matrix product
+    /// reads are cut into parts in the same way.
     ///
     /// # Errors
     /// [`Error::NotScalar`].

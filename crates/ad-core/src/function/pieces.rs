@@ -65,6 +65,40 @@ pub(super) fn panels(pieces: &[Piece]) -> Vec<Range<usize>> {
     panels
 }
 
+/// The parts of a panel, more or less.
+const PARTS: usize = 8;
+
+/// The fewest parameters of a panel that is cut.
+const MIN_CUT: usize = 256;
+
+/// A panel in parts, if it is large and the gradient's entries before a part's end cost less than
+/// all of them: then of the square that is the panel's own, which symmetry halves, little more
+/// than half is computed.
+///
+/// The entries are those of a matrix of rows of `width`, of which parts take whole ones.
+pub(super) fn cut_panel(
+    panel: Range<usize>,
+    total: usize,
+    width: Option<usize>,
+) -> Vec<Range<usize>> {
+    let large = panel.len() >= MIN_CUT && panel.len() * PARTS >= total;
+    let Some(width) = width.filter(|width| *width > 0 && large) else {
+        return vec![panel];
+    };
+    // Whole blocks of tangents, if that leaves two parts.
+    let wanted = panel.len() / PARTS;
+    let blocks = (1..=MIN_PANEL).map(|rows| rows * width);
+    let step = blocks
+        .filter(|step| step % MIN_PANEL == 0)
+        .map(|step| (wanted / step).max(1) * step)
+        .find(|step| step * 2 <= panel.len());
+    let step = step.unwrap_or(panel.len());
+    let starts = panel.clone().step_by(step);
+    starts
+        .map(|start| start..panel.end.min(start + step))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +117,15 @@ mod tests {
             piece(start - len..start)
         });
         assert_eq!(panels(&pieces), [0..1300, 1300..1615, 1615..1775]);
+        let parts = cut_panel(0..1300, 1775, Some(20));
+        assert_eq!(parts.len(), 9);
+        assert_eq!((&parts[0], &parts[8]), (&(0..160), &(1280..1300)));
+        let uncut = |panel: Range<usize>, total, width| {
+            assert_eq!(cut_panel(panel.clone(), total, width), vec![panel]);
+        };
+        uncut(0..1300, 1775, None);
+        uncut(1300..1315, 1775, Some(15));
+        uncut(0..72, 72, Some(9));
         let scalars: Vec<_> = (0..40).map(|at| piece(at..at + 1)).collect();
         let panels = panels(&scalars);
         assert_eq!((panels.len(), &panels[0]), (1, &(0..40)));

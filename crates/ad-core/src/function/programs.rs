@@ -6,15 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::pieces::{panels, pieces};
+use super::pieces::{Piece, cut_panel, panels, pieces};
 use super::{Compiled, Cost, Function, Product, Program};
 use crate::error::Error;
 use crate::graph::{Graph, NodeId};
 use crate::real::Real;
 use crate::shape::Shape;
-use crate::transform::{LinearProgram, batch, hoist_coefficients, jvp, split, vjp};
+use crate::transform::{
+    LinearProgram, batch, hoist_coefficients, jvp, leading, row_width, split, vjp,
+};
 
 /// The programs of a linearization.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ struct Cut<T> {
 pub(crate) struct ProductProgram<T> {
     /// `None` where the result is structurally zero.
     linear: Option<LinearProgram>,
-    single: Option<Compiled<T>>,
+    single: OnceLock<Compiled<T>>,
     blocks: Mutex<BTreeMap<usize, Arc<Compiled<T>>>>,
     n_inputs: usize,
     tangent: usize,
@@ -57,15 +59,20 @@ pub(crate) struct ProductProgram<T> {
 
 impl<T: Real> ProductProgram<T> {
     fn new(linear: Option<LinearProgram>, n_inputs: usize, tangent: usize) -> Self {
-        let compile = |p: &LinearProgram| Compiled::new(&p.graph, &[p.output], n_inputs);
-        let single = linear.as_ref().map(compile);
         Self {
             linear,
-            single,
+            single: OnceLock::new(),
             blocks: Mutex::default(),
             n_inputs,
             tangent,
         }
+    }
+
+    /// The program for one vector, planned when first asked for.
+    fn single(&self) -> Option<&Compiled<T>> {
+        let linear = self.linear.as_ref()?;
+        let compile = || Compiled::new(&linear.graph, &[linear.output], self.n_inputs);
+        Some(self.single.get_or_init(compile))
     }
 
     /// Runs it for a stack of `count` vectors.
@@ -96,11 +103,7 @@ impl<T: Real> ProductProgram<T> {
 impl<T: Real> LinearizedPrograms<T> {
     /// Runs a product for one vector.
     pub(crate) fn run(&self, product: Product, inputs: &[&[T]], out: &mut [T]) {
-        match self
-            .products
-            .get(&product)
-            .and_then(|program| program.single.as_ref())
-        {
+        match self.single(product) {
             Some(single) => single.run(inputs, &mut [out]),
             None => out.fill(T::zero()),
         }
@@ -115,7 +118,7 @@ impl<T: Real> LinearizedPrograms<T> {
     }
 
     fn single(&self, product: Product) -> Option<&Compiled<T>> {
-        self.products.get(&product)?.single.as_ref()
+        self.products.get(&product)?.single()
     }
 }
 
@@ -256,27 +259,26 @@ impl<T: Real> Function<T> {
     fn derive_panels(&self) -> PanelPrograms<T> {
         let mut d = Derivation::new(self);
         let pieces = pieces(&d.graph, d.parameters, self.output);
-        let panels = panels(&pieces);
         let one = d.graph.scalar(1.0);
         let wrt: Vec<_> = pieces.iter().map(|piece| piece.node).collect();
         let cotangents = vjp(&mut d.graph, &[(self.output, one)], &wrt);
+        let width_at = |start| {
+            let at = pieces.iter().position(|piece| piece.range.start == start)?;
+            row_width(&d.graph, cotangents[at]?)
+        };
+        let panels: Vec<_> = panels(&pieces)
+            .into_iter()
+            .flat_map(|panel| {
+                let width = width_at(panel.start);
+                cut_panel(panel, self.n_parameters, width)
+            })
+            .collect();
         let v = d.parameter_tangent();
         let mut linear = Vec::new();
         for panel in &panels {
-            let (mut gradient, mut seeds) = (Vec::new(), Vec::new());
-            for (piece, cotangent) in pieces.iter().zip(&cotangents) {
-                if piece.range.start < panel.end {
-                    gradient.extend(cotangent.map(|cotangent| (piece.range.start, cotangent)));
-                }
-                if panel.contains(&piece.range.start) {
-                    let (start, len) = (piece.range.start, piece.range.len());
-                    seeds.push((piece.node, d.graph.slice(v, 0, start, len)));
-                }
-            }
-            let tangent = (!gradient.is_empty()).then(|| {
-                let gradient = d.graph.place(0, panel.end, &gradient);
-                jvp(&mut d.graph, &[gradient], &seeds)[0]
-            });
+            let gradient = d.gradient_up_to(panel.end, &pieces, &cotangents);
+            let seeds = d.tangents_within(panel, &pieces, v);
+            let tangent = gradient.map(|gradient| jvp(&mut d.graph, &[gradient], &seeds)[0]);
             linear.push(tangent.flatten());
         }
         let cut = self.cut(&d.graph, &[], &linear, &[v]);
@@ -407,6 +409,49 @@ impl Derivation {
         let one = self.graph.scalar(1.0);
         let gradient = self.back(self.output, one);
         self.or_zeros(gradient, self.parameters)
+    }
+
+    /// The entries of the gradient before `end`, where any of them is not structurally zero.
+    fn gradient_up_to(
+        &mut self,
+        end: usize,
+        pieces: &[Piece],
+        cotangents: &[Option<NodeId>],
+    ) -> Option<NodeId> {
+        let mut parts = Vec::new();
+        for (piece, cotangent) in pieces.iter().zip(cotangents) {
+            let range = piece.range.start..piece.range.end.min(end);
+            let (Some(cotangent), false) = (*cotangent, range.is_empty()) else {
+                continue;
+            };
+            let part = if range.len() == piece.range.len() {
+                cotangent
+            } else {
+                leading(&mut self.graph, cotangent, range.len())
+                    .unwrap_or_else(|| self.graph.slice(cotangent, 0, 0, range.len()))
+            };
+            parts.push((range.start, part));
+        }
+        (!parts.is_empty()).then(|| self.graph.place(0, end, &parts))
+    }
+
+    /// The tangents of all pieces for one of the parameters in a range.
+    fn tangents_within(
+        &mut self,
+        range: &Range<usize>,
+        pieces: &[Piece],
+        v: NodeId,
+    ) -> Vec<(NodeId, NodeId)> {
+        let mut seeds = Vec::new();
+        for Piece { range: own, node } in pieces {
+            let common = own.start.max(range.start)..own.end.min(range.end);
+            if !common.is_empty() {
+                let part = self.graph.slice(v, 0, common.start, common.len());
+                let at = common.start - own.start;
+                seeds.push((*node, self.graph.place(0, own.len(), &[(at, part)])));
+            }
+        }
+        seeds
     }
 
     /// The derivative of an instruction along a tangent of the parameters.

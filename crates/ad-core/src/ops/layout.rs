@@ -57,7 +57,7 @@ impl Primitive for Reshape {
             let inner = node.inputs[0];
             return Some(graph.reshape(inner, &Shape::new(op.attr.as_ints())));
         }
-        None
+        rows_of_placement(graph, inputs[0], op.attr.as_ints())
     }
 
     fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {
@@ -391,6 +391,25 @@ impl Primitive for Place {
         }
         graph.place(axis + 1, size, &pieces)
     }
+}
+
+/// A vector that is one piece among zeros, as a matrix: if the piece is whole rows, a piece of rows
+/// among rows of zeros, which products can leave out.
+fn rows_of_placement(graph: &mut Graph, vector: NodeId, to: &[usize]) -> Option<NodeId> {
+    let node = graph.node(vector);
+    let (&[_, width], &[size], &[piece]) = (to, node.shape.dims(), &node.inputs[..]) else {
+        return None;
+    };
+    if !node.op.is(&PLACE) || width == 0 {
+        return None;
+    }
+    let offset = placement(&node.op.attr).2[0];
+    let len = graph.shape(piece).len();
+    if !offset.is_multiple_of(width) || !len.is_multiple_of(width) {
+        return None;
+    }
+    let rows = graph.reshape(piece, &Shape::new(&[len / width, width]));
+    Some(graph.place(0, size / width, &[(offset / width, rows)]))
 }
 
 /// Joins those of the terms of a sum that are placements into the same axis without overlap.

@@ -1,6 +1,6 @@
 //! The matrix product.
 
-use super::{Attr, Batch, Lowering, Primitive, Rule, Site, layout, stretch};
+use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, layout, stretch};
 use crate::graph::{Graph, NodeId};
 use crate::shape::{Dims, Shape};
 
@@ -33,6 +33,21 @@ impl Primitive for MatMul {
 
     fn lowering(&'static self) -> Lowering {
         Lowering::MatMul
+    }
+
+    /// Where rows of B are zeros but for one piece of them, A's columns that meet zeros are left out.
+    fn simplify(&self, graph: &mut Graph, _op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
+        let node = graph.node(inputs[1]);
+        if !node.op.is(&layout::PLACE) || node.shape.rank() != 2 {
+            return None;
+        }
+        let (axis, _, offsets) = layout::placement(&node.op.attr);
+        let (&[piece], &[offset], 0) = (&node.inputs[..], offsets, axis) else {
+            return None;
+        };
+        let rows = graph.shape(piece).dims()[0];
+        let columns = graph.slice(inputs[0], 1, offset, rows);
+        Some(graph.matmul(columns, piece))
     }
 
     /// Ā = C̄·Bᵀ and B̄ = Aᵀ·C̄.

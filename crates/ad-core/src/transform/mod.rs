@@ -7,6 +7,7 @@
 mod batch;
 mod hoist;
 mod jvp;
+mod leading;
 mod reroll;
 mod split;
 mod vjp;
@@ -14,6 +15,7 @@ mod vjp;
 pub(crate) use batch::batch;
 pub(crate) use hoist::hoist_coefficients;
 pub(crate) use jvp::jvp;
+pub(crate) use leading::{leading, row_width};
 pub(crate) use reroll::reroll;
 pub(crate) use split::{LinearProgram, split};
 pub(crate) use vjp::vjp;

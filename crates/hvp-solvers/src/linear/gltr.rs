@@ -47,6 +47,7 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale};
 /// - **Cost**: one product an iteration, with a stored basis `4nk` to `8nk` flops for full
 ///   reorthogonalisation. [`GltrStorage::TwoPass`] makes every product twice.
 /// - **Memory**: `max_iters + 1` vectors, or four with `TwoPass`.
+/// - **Resuming**: over a [`Journal`](crate::operator::Journal).
 ///
 /// ```
 /// use hvp_solvers::{linear::{Gltr, GltrPlace}, operator::DiagonalOperator};

@@ -23,6 +23,7 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, sca
 ///   the norm and the Rayleigh quotients come from numbers that the iteration has anyway.
 /// - **Memory**: four vectors, five with a preconditioner, and `path_memory` more
 ///   for the path; see [`TruncatedWorkspace::shrink`].
+/// - **Resuming**: over a [`Journal`](crate::operator::Journal).
 /// - **Guarantee**: `m(z) ≤ m(Cauchy point) ≤ 0`, and `z` is finite.
 ///
 /// References: Nocedal & Wright, *Numerical Optimization*, 2nd ed., algorithm 7.2;

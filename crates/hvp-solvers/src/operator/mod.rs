@@ -11,6 +11,7 @@
 //! | [`Scaled`], [`Sum`] | `cA`, `Σ wᵢAᵢ` |
 //! | [`Restricted`] | `P A Pᵀ`: some of the parameters |
 //! | [`Counted`] | `A`, with its products counted |
+//! | [`Journal`] | `A`, with its products written down: any solve over it can be resumed |
 //!
 //! [`validate`] examines an operator's promises. A Jacobian is a [`RectangularOperator`].
 
@@ -19,6 +20,7 @@ mod damped;
 mod dense;
 mod diagonal;
 mod function;
+mod journal;
 mod rectangular;
 mod restricted;
 mod scratch;
@@ -36,6 +38,7 @@ pub use damped::Damped;
 pub use dense::DenseOperator;
 pub use diagonal::DiagonalOperator;
 pub use function::FnOperator;
+pub use journal::{Journal, JournalEntry};
 pub use rectangular::{DenseRectangular, EmpiricalFisher, RectangularOperator};
 pub use restricted::Restricted;
 pub use sparse::SparseOperator;

@@ -53,6 +53,7 @@ impl SpectralFunction {
 /// - **Cost**: one product and `4nk` to `8nk` flops in step `k`, and `9k³` flops a comparison, after
 ///   3 steps more, or an eighth more.
 /// - **Memory**: `max_steps + 1` vectors and `max_steps²` numbers.
+/// - **Resuming**: over a [`Journal`](crate::operator::Journal).
 ///
 /// ```
 /// use hvp_solvers::{operator::DiagonalOperator, spectrum::{MatrixFunction, SpectralFunction}};

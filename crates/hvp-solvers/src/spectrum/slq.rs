@@ -21,6 +21,7 @@ use crate::trace::sketch::{row, signs};
 ///
 /// - **Cost**: `n_probes · n_steps` products, `4nm²` to `8nm²` flops a probe.
 /// - **Memory**: `n_steps + 1` vectors; each probe leaves `4·n_steps` numbers.
+/// - **Resuming**: over a [`Journal`](crate::operator::Journal).
 ///
 /// ```
 /// use hvp_solvers::{operator::DiagonalOperator, spectrum::Slq};

@@ -3,7 +3,8 @@
 //! [`TraceEstimator`] draws random vectors `ω` with `E ωωᵀ = I`, so that `E ωᵀAω = tr A`;
 //! its better methods first take out a low-rank part of `A` exactly. [`DiagonalEstimator`] does
 //! the same for the diagonal. Every estimate is unbiased (up to a shift at rounding
-//! level), repeatable from its seed, and comes with a bar whose coverage is stated.
+//! level), repeatable from its seed, and comes with a bar whose coverage is stated. One that was
+//! cut short resumes over a [`Journal`](crate::operator::Journal).
 
 mod diagonal;
 mod exchange;

@@ -14,6 +14,7 @@ mod functions;
 mod gltr;
 mod grid;
 mod hessian_free;
+mod journal;
 mod kit;
 mod lanczos;
 mod lanczos_blocks;

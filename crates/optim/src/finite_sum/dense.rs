@@ -1,6 +1,6 @@
 //! The dense Hessian of a mean over cases.
 
-use ad_core::{Error, HessianStrip, HessianWork, Real, Residuals, mirror_hessian};
+use ad_core::{Error, HessianStrip, HessianWork, Real, Residuals, copy_transposed, mirror_hessian};
 use ndarray::{ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
@@ -20,16 +20,15 @@ impl<T: Real> FiniteSum<T> {
         out: &mut ArrayViewMut2<'_, T>,
     ) -> Result<(), Error> {
         let strips = self.functions[0].hessian_strips()?;
-        out.fill(T::zero());
         let mut tasks = tasks(&strips, out.view_mut());
         let bytes = self.functions[0].hessian_residual_bytes()?.max(1);
         let fit = (self.sharding.residual_budget / bytes).max(1);
-        for group in self.shards.chunks(fit) {
+        for (at, group) in self.shards.chunks(fit).enumerate() {
             let kept = self.linearize_shards(group, parameters)?;
-            self.add_shards(group, &kept, parameters, &mut tasks)?;
+            self.add_shards(group, &kept, parameters, &mut tasks, at == 0)?;
         }
         drop(tasks);
-        mirror_hessian(out.view_mut(), &strips);
+        mirror(out.view_mut(), self.parallel);
         Ok(())
     }
 
@@ -54,15 +53,19 @@ impl<T: Real> FiniteSum<T> {
         })
     }
 
-    /// Adds what some shards contribute to all strips.
+    /// Adds what some shards contribute to all strips, which are zero before the first ones.
     fn add_shards(
         &self,
         shards: &[Shard],
         residuals: &[Residuals<T>],
         parameters: &[T],
         tasks: &mut [Task<'_, T>],
+        first: bool,
     ) -> Result<(), Error> {
         let add = |work: &mut HessianWork<T>, (strip, rows): &mut Task<'_, T>| {
+            if first {
+                rows.fill(T::zero());
+            }
             for (&shard, residuals) in shards.iter().zip(residuals) {
                 let weight = T::of(shard.rows as f64 / self.n_cases as f64);
                 self.on_shard(shard, parameters, |function, point| {
@@ -90,15 +93,35 @@ impl<T: Real> FiniteSum<T> {
     }
 }
 
-/// The strips with their parts of the matrix.
-fn tasks<'a, T>(strips: &[HessianStrip], matrix: ArrayViewMut2<'a, T>) -> Vec<Task<'a, T>> {
+/// Completes the matrix by symmetry.
+fn mirror<T: Real>(matrix: ArrayViewMut2<'_, T>, parallel: bool) {
+    /// The fewest rows that are worth a thread.
+    const GRAIN: usize = 256;
+    if !parallel || matrix.nrows() < GRAIN {
+        return mirror_hessian(matrix);
+    }
+    let middle = matrix.nrows() / 2;
+    let (top, bottom) = matrix.split_at(Axis(0), middle);
+    let (left, right) = top.split_at(Axis(1), middle);
+    let (below, last) = bottom.split_at(Axis(1), middle);
+    let halves = || {
+        mirror(left, true);
+        mirror(last, true);
+    };
+    rayon::join(|| copy_transposed(below.view(), right), halves);
+}
+
+/// The strips with their parts of the matrix; zeros in rows without one.
+fn tasks<'a, T: Real>(strips: &[HessianStrip], matrix: ArrayViewMut2<'a, T>) -> Vec<Task<'a, T>> {
     let (mut tasks, mut rest, mut start) = (Vec::new(), matrix, 0);
     for strip in strips {
         let rows = strip.rows();
-        let (_, below) = rest.split_at(Axis(0), rows.start - start);
+        let (mut unread, below) = rest.split_at(Axis(0), rows.start - start);
+        unread.fill(T::zero());
         let (mine, below) = below.split_at(Axis(0), rows.len());
         tasks.push((strip.clone(), mine.slice_move(s![.., ..strip.columns()])));
         (rest, start) = (below, rows.end);
     }
+    rest.fill(T::zero());
     tasks
 }
