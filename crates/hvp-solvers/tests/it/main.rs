@@ -8,7 +8,6 @@
 
 mod block_cg;
 mod cg;
-mod dense;
 mod faults;
 mod functions;
 mod gltr;
@@ -19,7 +18,6 @@ mod kit;
 mod lanczos;
 mod lanczos_blocks;
 mod lanczos_starts;
-mod landscape;
 mod lobpcg;
 mod lsmr;
 mod methods;
