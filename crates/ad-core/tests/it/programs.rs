@@ -1,9 +1,7 @@
 //! Random programs over the public interface: every way to a Hessian agrees with every other one.
 
-mod common;
-
+use crate::common::{random, relative_error};
 use ad_core::{Function, Var, concatenate};
-use common::{random, relative_error};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 

@@ -4,10 +4,8 @@
     reason = "a failure ends the test, in helpers as in the tests themselves"
 )]
 
-mod common;
-
+use crate::common::{Mlp, random};
 use ad_core::{CheckError, Error, Function, Point, Var, check_gradient, check_hvp};
-use common::{Mlp, random};
 use ndarray::Array1;
 
 fn record(n: usize, f: impl for<'t> FnOnce(Var<'t>) -> Var<'t>) -> Function<f64> {

@@ -7,13 +7,11 @@
     reason = "a test may panic, means exact values where it says so, and passes views by value"
 )]
 
-mod common;
-
 use std::ops::ControlFlow;
 
+use crate::common::bits;
+use crate::common::mgh::{self, LeastSquares};
 use ad_core::Real;
-use common::bits;
-use common::mgh::{self, LeastSquares};
 use hvp_solvers::objective::Quadratic;
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{Array1, Array2, array};

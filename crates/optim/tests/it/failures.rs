@@ -8,10 +8,8 @@
     reason = "a test may panic, means exact values where it says so, and passes views by value"
 )]
 
-mod common;
-
-use common::faulty::{Fault, Faulty};
-use common::mgh::{self, LeastSquares};
+use crate::common::faulty::{Fault, Faulty};
+use crate::common::mgh::{self, LeastSquares};
 use hvp_solvers::{Objective, Quantity};
 use ndarray::{ArrayView1, ArrayViewMut1, array};
 use optim::first_order::{Adam, Descent, RmsProp, Sgd};

@@ -1,10 +1,8 @@
 //! Multilayer perceptrons: products against the dense Hessian and differences, counts of matrix
 //! products, memory.
 
-mod common;
-
+use crate::common::{Mlp, random, relative_error};
 use ad_core::{Point, Product, Program};
-use common::{Mlp, random, relative_error};
 use ndarray::{Array1, Array2};
 
 const EPS: f64 = f64::EPSILON;

@@ -1,5 +1,5 @@
 //! The update rules against trajectories of PyTorch and optax themselves, written by
-//! `reference/first_order.py`.
+//! `tests/reference/first_order.py`.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ struct Run {
 }
 
 fn reference() -> Reference {
-    serde_json::from_str(include_str!("reference/first_order.json")).unwrap()
+    serde_json::from_str(include_str!("../reference/first_order.json")).unwrap()
 }
 
 fn vector<T: Real>(bits: &[u64]) -> Array1<T> {

@@ -8,10 +8,8 @@
     reason = "a failure ends the test, in helpers as in the tests themselves"
 )]
 
-mod common;
-
+use crate::common::{Mlp, random};
 use ad_core::{Error, Function, HessianOptions, Point, Product, Program, Residuals, Var, stack};
-use common::{Mlp, random};
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn, array, s};
 
 /// ½‖Xw − t‖² with the model's output marked: 2 parameters, data of the shapes [3, 2] and [3].

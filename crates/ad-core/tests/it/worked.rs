@@ -8,10 +8,8 @@
     reason = "a failure ends the test, in helpers as in the tests themselves"
 )]
 
-mod common;
-
+use crate::common::{random, relative_error};
 use ad_core::{Function, Program, Scalar, concatenate, stack};
-use common::{random, relative_error};
 use ndarray::{Array1, Array2, array};
 
 const EPS: f64 = f64::EPSILON;
