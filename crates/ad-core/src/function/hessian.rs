@@ -239,8 +239,7 @@ impl<T: Real> Function<T> {
             units[at * n + row] = T::one();
         }
         let inputs = with_tangent(Product::Hvp, &inputs, residuals, units);
-        let (_, program) = &programs.panels[strip.panel];
-        program.run_block(count, &inputs, products);
+        programs.run(strip.panel, count, &inputs, products);
         drop(inputs);
         for (at, row) in places {
             units[at * n + row] = T::zero();

@@ -81,8 +81,12 @@ impl<T: Real> Compiled<T> {
     }
 
     pub(crate) fn run(&self, inputs: &[&[T]], outputs: &mut [&mut [T]]) {
-        self.pool
-            .with(|memory| T::run(&self.plan, memory, inputs, outputs));
+        self.run_in(&self.pool, inputs, outputs);
+    }
+
+    /// Runs in workspaces that several programs share.
+    pub(crate) fn run_in(&self, pool: &Pool<T>, inputs: &[&[T]], outputs: &mut [&mut [T]]) {
+        pool.with(|memory| T::run(&self.plan, memory, inputs, outputs));
     }
 }
 

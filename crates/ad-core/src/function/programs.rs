@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::pieces::{Piece, cut_panel, panels, pieces};
 use super::{Compiled, Cost, Function, Product, Program};
 use crate::error::Error;
+use crate::execute::Pool;
 use crate::graph::{Graph, NodeId};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -36,6 +37,16 @@ pub(crate) struct PanelPrograms<T> {
     /// A panel's parameters, and the program of the Hessian's entries in their rows, up to the
     /// panel's end.
     pub(crate) panels: Vec<(Range<usize>, ProductProgram<T>)>,
+    /// Workspaces of all panels, of which a thread runs one at a time.
+    pool: Pool<T>,
+}
+
+impl<T: Real> PanelPrograms<T> {
+    /// Runs a panel's program for a stack of `count` tangents.
+    pub(crate) fn run(&self, panel: usize, count: usize, inputs: &[&[T]], out: &mut [T]) {
+        let (_, program) = &self.panels[panel];
+        program.run_block(count, Some(&self.pool), inputs, out);
+    }
 }
 
 /// What [`Function::cut`] returns.
@@ -75,11 +86,12 @@ impl<T: Real> ProductProgram<T> {
         Some(self.single.get_or_init(compile))
     }
 
-    /// Runs it for a stack of `count` vectors.
-    pub(crate) fn run_block(&self, count: usize, inputs: &[&[T]], out: &mut [T]) {
-        match self.block(count) {
-            Some(block) => block.run(inputs, &mut [out]),
-            None => out.fill(T::zero()),
+    /// Runs it for a stack of `count` vectors, in a workspace of its own or of a pool.
+    fn run_block(&self, count: usize, pool: Option<&Pool<T>>, inputs: &[&[T]], out: &mut [T]) {
+        match (self.block(count), pool) {
+            (Some(block), Some(pool)) => block.run_in(pool, inputs, &mut [out]),
+            (Some(block), None) => block.run(inputs, &mut [out]),
+            (None, _) => out.fill(T::zero()),
         }
     }
 
@@ -112,7 +124,7 @@ impl<T: Real> LinearizedPrograms<T> {
     /// Runs a product for a stack of `count` vectors.
     pub(crate) fn run_block(&self, product: Product, count: usize, inputs: &[&[T]], out: &mut [T]) {
         match self.products.get(&product) {
-            Some(program) => program.run_block(count, inputs, out),
+            Some(program) => program.run_block(count, None, inputs, out),
             None => out.fill(T::zero()),
         }
     }
@@ -291,6 +303,7 @@ impl<T: Real> Function<T> {
                 .into_iter()
                 .zip(programs.map(|linear| ProductProgram::new(linear, n_inputs, tangent)))
                 .collect(),
+            pool: Pool::new(),
         }
     }
 
