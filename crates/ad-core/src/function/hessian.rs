@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
-use super::linearization::{MAX_BLOCK, with_tangent};
+use super::linearization::with_tangent;
 use super::programs::ProductProgram;
 use super::{Function, Point, Product, Residuals};
 use crate::error::Error;
@@ -55,6 +55,9 @@ pub struct HessianWork<T> {
     products: Vec<T>,
 }
 
+/// The rows of a strip: tangents that run together. Twice as many take twice the workspace.
+const STRIP: usize = 8;
+
 /// Rows and columns of a square that is copied to its mirror image at a time: both fit the first
 /// level of cache.
 const TILE: usize = 32;
@@ -101,7 +104,7 @@ pub fn copy_transposed<T: Copy>(from: ArrayView2<'_, T>, mut to: ArrayViewMut2<'
 impl<T: Real> Function<T> {
     /// The dense n × n Hessian at x, from products with blocks of unit vectors.
     ///
-    /// Cost: a linearization and n Hessian-vector products, 16 at a time and each only as far as
+    /// Cost: a linearization and n Hessian-vector products, 8 at a time and each only as far as
     /// symmetry leaves something to compute (see [`Self::hessian_strips`]); n² numbers, exactly
     /// symmetric.
     ///
@@ -177,10 +180,10 @@ impl<T: Real> Function<T> {
         self.check_scalar("a Hessian")?;
         let mut strips = Vec::new();
         for (panel, (range, _)) in self.panel_programs().panels.iter().enumerate() {
-            for start in range.clone().step_by(MAX_BLOCK) {
+            for start in range.clone().step_by(STRIP) {
                 strips.push(HessianStrip {
                     panel,
-                    rows: start..range.end.min(start + MAX_BLOCK),
+                    rows: start..range.end.min(start + STRIP),
                     panel_range: range.clone(),
                 });
             }
@@ -230,7 +233,7 @@ impl<T: Real> Function<T> {
                 found: rows.shape().to_vec(),
             });
         }
-        let (n, count) = (self.n_parameters(), strip.panel_range.len().min(MAX_BLOCK));
+        let (n, count) = (self.n_parameters(), strip.panel_range.len().min(STRIP));
         let HessianWork { units, products } = work;
         units.resize(count * n, T::zero());
         products.resize(count * dim.1, T::zero());
@@ -264,7 +267,7 @@ impl<T: Real> Function<T> {
         let panels = &self.panel_programs().panels;
         let n = self.n_parameters();
         let of = |(range, program): &(Range<usize>, ProductProgram<T>)| {
-            let count = range.len().min(MAX_BLOCK);
+            let count = range.len().min(STRIP);
             program.block_workspace_bytes(count) + count * (n + range.end) * size_of::<T>()
         };
         panels.iter().map(of).max().unwrap_or(0)
