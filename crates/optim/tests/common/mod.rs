@@ -1,4 +1,5 @@
 //! Objectives for the minimisers' tests.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test program uses a part")]
 
 pub(crate) mod faulty;
