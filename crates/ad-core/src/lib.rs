@@ -35,8 +35,8 @@ mod transform;
 pub use check::{CheckError, Finding, Report, check_gradient, check_hvp};
 pub use error::Error;
 pub use function::{
-    Cost, Function, HessianOptions, HessianStrip, HessianWork, InstructionProfile, Linearization,
-    Point, Product, Program, Residuals, copy_transposed, mirror_hessian,
+    Cost, Function, HessianOptions, HessianStrip, HessianWork, InstructionProfile, Join,
+    Linearization, Point, Product, Program, Residuals, mirror_hessian,
 };
 pub use kernels::all_finite;
 pub use real::Real;

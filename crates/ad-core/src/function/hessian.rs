@@ -56,17 +56,20 @@ pub struct HessianWork<T> {
 }
 
 /// The rows of a strip: tangents that run together. Twice as many take twice the workspace.
-const STRIP: usize = 8;
+pub(super) const STRIP: usize = 8;
 
 /// Rows and columns of a square that is copied to its mirror image at a time: both fit the first
 /// level of cache.
 const TILE: usize = 32;
 
+/// A way to run two pieces of work: one after the other, or side by side as `rayon::join` does.
+pub type Join = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
+
 /// Completes a symmetric matrix of which what is below the diagonal has been computed.
 ///
 /// # Panics
 /// If the matrix is not square.
-pub fn mirror_hessian<T: Copy>(mut hessian: ArrayViewMut2<'_, T>) {
+pub fn mirror_hessian<T: Copy + Send + Sync>(mut hessian: ArrayViewMut2<'_, T>, join: Join) {
     let n = hessian.nrows();
     assert_eq!(n, hessian.ncols(), "a Hessian is square");
     if n <= TILE {
@@ -77,19 +80,19 @@ pub fn mirror_hessian<T: Copy>(mut hessian: ArrayViewMut2<'_, T>) {
     }
     let middle = (n / 2).next_multiple_of(TILE);
     let (top, bottom) = hessian.split_at(Axis(0), middle);
-    let (left, right) = top.split_at(Axis(1), middle);
-    let (below, last) = bottom.split_at(Axis(1), middle);
-    copy_transposed(below.view(), right);
-    mirror_hessian(left);
-    mirror_hessian(last);
+    let (mut first, mut right) = top.split_at(Axis(1), middle);
+    let (below, mut last) = bottom.split_at(Axis(1), middle);
+    join(
+        &mut || copy_transposed(below.view(), right.view_mut()),
+        &mut || {
+            mirror_hessian(first.view_mut(), join);
+            mirror_hessian(last.view_mut(), join);
+        },
+    );
 }
 
 /// Writes the transpose of a matrix, square by square.
-///
-/// # Panics
-/// If the shapes are not those of transposes.
-pub fn copy_transposed<T: Copy>(from: ArrayView2<'_, T>, mut to: ArrayViewMut2<'_, T>) {
-    assert_eq!(from.dim(), (to.ncols(), to.nrows()), "shapes of transposes");
+fn copy_transposed<T: Copy>(from: ArrayView2<'_, T>, mut to: ArrayViewMut2<'_, T>) {
     for (mut to, from) in to
         .axis_chunks_iter_mut(Axis(0), TILE)
         .zip(from.axis_chunks_iter(Axis(1), TILE))
@@ -162,7 +165,10 @@ impl<T: Real> Function<T> {
             let rows = hessian.slice_mut(s![strip.rows(), ..strip.columns()]);
             self.add_hessian_strip(&strip, point, &residuals, T::one(), &mut work, rows)?;
         }
-        mirror_hessian(hessian.view_mut());
+        mirror_hessian(hessian.view_mut(), |first, second| {
+            first();
+            second();
+        });
         Ok(hessian)
     }
 

@@ -19,7 +19,7 @@ use crate::real::Real;
 use crate::record::{Recorder, Var, stack};
 use crate::transform::reroll;
 
-pub use hessian::{HessianOptions, HessianStrip, HessianWork, copy_transposed, mirror_hessian};
+pub use hessian::{HessianOptions, HessianStrip, HessianWork, Join, mirror_hessian};
 pub use linearization::{Linearization, Product, Residuals};
 pub use point::Point;
 use point::{Inputs, finite, slice_of, slice_of_mut};

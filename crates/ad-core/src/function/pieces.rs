@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::hessian::STRIP;
 use crate::graph::{Graph, NodeId};
 use crate::ops::layout;
 
@@ -87,9 +88,9 @@ pub(super) fn cut_panel(
     };
     // Whole blocks of tangents, if that leaves two parts.
     let wanted = panel.len() / PARTS;
-    let blocks = (1..=MIN_PANEL).map(|rows| rows * width);
+    let blocks = (1..=STRIP).map(|rows| rows * width);
     let step = blocks
-        .filter(|step| step % MIN_PANEL == 0)
+        .filter(|step| step % STRIP == 0)
         .map(|step| (wanted / step).max(1) * step)
         .find(|step| step * 2 <= panel.len());
     let step = step.unwrap_or(panel.len());

@@ -26,6 +26,8 @@ pub(crate) struct LinearizedPrograms<T> {
     pub(crate) primal: Compiled<T>,
     pub(crate) residual_len: usize,
     products: BTreeMap<Product, ProductProgram<T>>,
+    /// Workspaces of the programs for stacks.
+    pool: Pool<T>,
 }
 
 /// The programs of the dense Hessian.
@@ -45,7 +47,7 @@ impl<T: Real> PanelPrograms<T> {
     /// Runs a panel's program for a stack of `count` tangents.
     pub(crate) fn run(&self, panel: usize, count: usize, inputs: &[&[T]], out: &mut [T]) {
         let (_, program) = &self.panels[panel];
-        program.run_block(count, Some(&self.pool), inputs, out);
+        program.run_block(count, &self.pool, inputs, out);
     }
 }
 
@@ -86,12 +88,11 @@ impl<T: Real> ProductProgram<T> {
         Some(self.single.get_or_init(compile))
     }
 
-    /// Runs it for a stack of `count` vectors, in a workspace of its own or of a pool.
-    fn run_block(&self, count: usize, pool: Option<&Pool<T>>, inputs: &[&[T]], out: &mut [T]) {
-        match (self.block(count), pool) {
-            (Some(block), Some(pool)) => block.run_in(pool, inputs, &mut [out]),
-            (Some(block), None) => block.run(inputs, &mut [out]),
-            (None, _) => out.fill(T::zero()),
+    /// Runs it for a stack of `count` vectors.
+    fn run_block(&self, count: usize, pool: &Pool<T>, inputs: &[&[T]], out: &mut [T]) {
+        match self.block(count) {
+            Some(block) => block.run_in(pool, inputs, &mut [out]),
+            None => out.fill(T::zero()),
         }
     }
 
@@ -124,7 +125,7 @@ impl<T: Real> LinearizedPrograms<T> {
     /// Runs a product for a stack of `count` vectors.
     pub(crate) fn run_block(&self, product: Product, count: usize, inputs: &[&[T]], out: &mut [T]) {
         match self.products.get(&product) {
-            Some(program) => program.run_block(count, None, inputs, out),
+            Some(program) => program.run_block(count, &self.pool, inputs, out),
             None => out.fill(T::zero()),
         }
     }
@@ -232,6 +233,7 @@ impl<T: Real> Function<T> {
             primal: cut.primal,
             residual_len: cut.residual_len,
             products: programs,
+            pool: Pool::new(),
         }
     }
 

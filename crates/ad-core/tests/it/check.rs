@@ -1,8 +1,4 @@
 //! The checks of derivatives pass where a function is smooth, and fail where it is not.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure ends the test, in helpers as in the tests themselves"
-)]
 
 use crate::common::{Mlp, random};
 use ad_core::{CheckError, Error, Function, Point, Var, check_gradient, check_hvp};

@@ -3,10 +3,6 @@
     clippy::float_cmp,
     reason = "structural zeros and what nothing is added to are exact"
 )]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure ends the test, in helpers as in the tests themselves"
-)]
 
 use ad_core::{Function, HessianWork, Point, Residuals, Var};
 use ndarray::{Array1, Array2, ArrayD, IxDyn, s};

@@ -1,5 +1,10 @@
 //! Tests of the public interface, in one program: each would compile the same generic code again.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure ends the test, in helpers as in the tests themselves"
+)]
+
 mod check;
 #[path = "../common/mod.rs"]
 mod common;

@@ -4,10 +4,6 @@
     clippy::float_cmp,
     reason = "small whole numbers, which arithmetic keeps exact"
 )]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure ends the test, in helpers as in the tests themselves"
-)]
 
 use ad_core::{Error, Function, Var, concatenate};
 use ndarray::array;

@@ -1,8 +1,4 @@
 //! Loops over numbers become instructions on vectors, and compute the same.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure ends the test, in helpers as in the tests themselves"
-)]
 
 use ad_core::{Function, Program, Scalar, check_gradient, check_hvp};
 use ndarray::Array1;

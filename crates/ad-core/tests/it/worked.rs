@@ -3,10 +3,6 @@
     clippy::float_cmp,
     reason = "small whole numbers, which arithmetic keeps exact"
 )]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failure ends the test, in helpers as in the tests themselves"
-)]
 
 use crate::common::{random, relative_error};
 use ad_core::{Function, Program, Scalar, concatenate, stack};

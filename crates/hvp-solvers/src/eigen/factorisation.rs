@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::basis::Basis;
 use super::certificate::{Neighbours, within};
-use super::outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop};
+use super::outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop, relative};
 use super::symmetric::eigen_in_place;
 use super::which::{Which, order_by_want, sort_pairs};
 use crate::error::Quantity;
@@ -378,18 +378,13 @@ impl<T: Real> Factorisation<T> {
             pairs.push(pair);
         }
         sort_pairs(which, &mut pairs);
-        let size = if self.norm > T::zero() {
-            self.norm
-        } else {
-            T::one()
-        };
         let stats = EigenStats {
             n_products: self.n_products,
             n_restarts: self.n_restarts,
             n_breakdowns: self.n_breakdowns,
             n_probes: self.n_probes,
             orthogonality,
-            asymmetry: (self.asymmetry / size).as_f64(),
+            asymmetry: relative(self.asymmetry, self.norm),
             norm_estimate: self.norm.as_f64(),
         };
         EigenOutcome { pairs, stop, stats }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::basis::Basis;
 use super::certificate::{Neighbours, within};
 use super::lobpcg::{End, Lobpcg};
-use super::outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop};
+use super::outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop, relative};
 use super::which::sort_pairs;
 use crate::bits;
 use crate::error::{Quantity, SolverError, check_len, check_setting};
@@ -214,18 +214,13 @@ impl<T: Real> LobpcgState<T> {
         let mut stop = self.stop.unwrap_or(EigenStop::MaxIters);
         let mut pairs = self.pairs(a, &mut stop);
         sort_pairs(self.config.end.which(), &mut pairs);
-        let size = if self.norm > T::zero() {
-            self.norm
-        } else {
-            T::one()
-        };
         let stats = EigenStats {
             n_products: self.n_products,
             n_restarts: self.n_iters,
             n_breakdowns: 0,
             n_probes: 0,
             orthogonality: self.s.orthogonality().as_f64(),
-            asymmetry: (self.asymmetry / size).as_f64(),
+            asymmetry: relative(self.asymmetry, self.norm),
             norm_estimate: self.norm.as_f64(),
         };
         Ok(EigenOutcome { pairs, stop, stats })

@@ -74,6 +74,12 @@ pub struct EigenStats {
     pub norm_estimate: f64,
 }
 
+/// A deviation in units of `‖A‖`, or as it is if that is zero.
+pub(super) fn relative<T: Real>(deviation: T, norm: T) -> f64 {
+    let unit = if norm > T::zero() { norm } else { T::one() };
+    (deviation / unit).as_f64()
+}
+
 /// Eigenpairs and how they were found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EigenOutcome<T> {

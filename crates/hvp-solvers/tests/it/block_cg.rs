@@ -9,7 +9,7 @@ use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator};
 use ndarray::{Array1, Array2, Axis, array, s, stack};
 use proptest::prelude::*;
 
-use crate::kit::{EPS, misfits, norm, normal, product, stored, with_spectrum};
+use crate::kit::{EPS, in_parts, misfits, norm, normal, product, stored, with_spectrum};
 
 fn block(k: usize, n: usize, seed: u64) -> Array2<f64> {
     Array2::from_shape_vec((k, n), normal(k * n, seed).to_vec()).unwrap()
@@ -200,14 +200,9 @@ fn resumes_bit_exactly_from_text() {
         let whole = config.solve_with(&a, b.view(), x0, m).unwrap();
         for part in [0, 1, 2, 7, 50, 120] {
             a.reset();
-            let mut state = config.start(b.view(), x0).unwrap();
-            state.advance(&a, m, part).unwrap();
-            loop {
-                state = stored(&state);
-                if state.advance(&a, m, part.max(1)).unwrap().is_some() {
-                    break;
-                }
-            }
+            let mut state = in_parts(config.start(b.view(), x0).unwrap(), part, |state, count| {
+                state.advance(&a, m, count).unwrap().is_some()
+            });
             assert_eq!(a.count(), whole.n_products as u64);
             // Nothing is left to do.
             assert!(state.advance(&a, m, 1).unwrap().is_some());

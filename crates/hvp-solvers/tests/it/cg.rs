@@ -7,7 +7,7 @@ use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 
-use crate::kit::{EPS, norm, normal, product, with_spectrum};
+use crate::kit::{EPS, in_parts, norm, normal, product, with_spectrum};
 
 #[test]
 fn agrees_with_cholesky() {
@@ -200,15 +200,9 @@ fn resumes_bit_exactly_from_text() {
         let whole = config.solve_with(&a, b.view(), x0, m).unwrap();
         for part in [0, 1, 2, 7, 50, 120] {
             a.reset();
-            let mut state = config.start(b.view(), x0).unwrap();
-            state.advance(&a, m, part).unwrap();
-            loop {
-                let text = serde_json::to_string(&state).unwrap();
-                state = serde_json::from_str(&text).unwrap();
-                if state.advance(&a, m, part.max(1)).unwrap().is_some() {
-                    break;
-                }
-            }
+            let state = in_parts(config.start(b.view(), x0).unwrap(), part, |state, count| {
+                state.advance(&a, m, count).unwrap().is_some()
+            });
             let found = state.into_outcome();
             assert_eq!(found, whole);
             assert!(

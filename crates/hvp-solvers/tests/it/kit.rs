@@ -288,6 +288,22 @@ pub(crate) fn stored<S: Serialize + DeserializeOwned>(state: &S) -> S {
     serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
 }
 
+/// Carries a solve on in parts of so many iterations, each from text, until `advance` says that it
+/// has ended.
+pub(crate) fn in_parts<S: Serialize + DeserializeOwned>(
+    mut state: S,
+    part: usize,
+    mut advance: impl FnMut(&mut S, usize) -> bool,
+) -> S {
+    advance(&mut state, part);
+    loop {
+        state = stored(&state);
+        if advance(&mut state, part.max(1)) {
+            return state;
+        }
+    }
+}
+
 /// Copies of a state of which one list of numbers each is an entry too short or too long, with
 /// the place of that list; without those that cannot be read at all.
 pub(crate) fn misfits<S: Serialize + DeserializeOwned>(state: &S) -> Vec<(String, S)> {

@@ -11,7 +11,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, array};
 
 use crate::grid::{laplacian, laplacian_spectrum};
 use crate::kit::{
-    EPS, Fault, FaultyOperator, misfits, norm, normal, product, stored, with_spectrum,
+    EPS, Fault, FaultyOperator, in_parts, misfits, norm, normal, product, stored, with_spectrum,
 };
 
 /// `M = A + σ`, factorised.
@@ -343,14 +343,9 @@ fn resumes_bit_exactly_from_text() {
         assert_eq!(a.count(), whole.stats.n_products as u64);
         for part in [0, 1, 3, 49, 200] {
             a.reset();
-            let mut state = config.start(n, x0).unwrap();
-            state.advance(&a, m, part).unwrap();
-            loop {
-                state = stored(&state);
-                if state.advance(&a, m, part.max(1)).unwrap().is_some() {
-                    break;
-                }
-            }
+            let state = in_parts(config.start(n, x0).unwrap(), part, |state, count| {
+                state.advance(&a, m, count).unwrap().is_some()
+            });
             // Also after its end.
             let again = stored(&state).into_outcome(&a).unwrap();
             a.reset();

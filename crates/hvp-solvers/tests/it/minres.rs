@@ -9,7 +9,7 @@ use hvp_solvers::{Quantity, SolverError};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 
-use crate::kit::{EPS, Fault, FaultyOperator, norm, normal, product, with_spectrum};
+use crate::kit::{EPS, Fault, FaultyOperator, in_parts, norm, normal, product, with_spectrum};
 
 fn tight() -> Minres {
     Minres {
@@ -389,15 +389,11 @@ fn resumes_bit_exactly_from_text() {
                     let whole = config.solve_with(&a, b.view(), start, m).unwrap();
                     for part in [0, 1, 2, 7, 29] {
                         a.reset();
-                        let mut state = config.start(b.view(), start).unwrap();
-                        state.advance(&a, m, part).unwrap();
-                        loop {
-                            let text = serde_json::to_string(&state).unwrap();
-                            state = serde_json::from_str(&text).unwrap();
-                            if state.advance(&a, m, part.max(1)).unwrap().is_some() {
-                                break;
-                            }
-                        }
+                        let state = in_parts(
+                            config.start(b.view(), start).unwrap(),
+                            part,
+                            |state, count| state.advance(&a, m, count).unwrap().is_some(),
+                        );
                         assert_eq!(a.count(), whole.stats.n_products as u64);
                         assert_eq!(state.into_outcome(), whole);
                     }

@@ -1,6 +1,6 @@
 //! The dense Hessian of a mean over cases.
 
-use ad_core::{Error, HessianStrip, HessianWork, Real, Residuals, copy_transposed, mirror_hessian};
+use ad_core::{Error, HessianStrip, HessianWork, Join, Real, Residuals, mirror_hessian};
 use ndarray::{ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
@@ -28,7 +28,17 @@ impl<T: Real> FiniteSum<T> {
             self.add_shards(group, &kept, parameters, &mut tasks, at == 0)?;
         }
         drop(tasks);
-        mirror(out.view_mut(), self.parallel);
+        let join: Join = if self.parallel {
+            |first, second| {
+                rayon::join(first, second);
+            }
+        } else {
+            |first, second| {
+                first();
+                second();
+            }
+        };
+        mirror_hessian(out.view_mut(), join);
         Ok(())
     }
 
@@ -91,24 +101,6 @@ impl<T: Real> FiniteSum<T> {
         let mut work = HessianWork::default();
         tasks.iter_mut().try_for_each(|task| add(&mut work, task))
     }
-}
-
-/// Completes the matrix by symmetry.
-fn mirror<T: Real>(matrix: ArrayViewMut2<'_, T>, parallel: bool) {
-    /// The fewest rows that are worth a thread.
-    const GRAIN: usize = 256;
-    if !parallel || matrix.nrows() < GRAIN {
-        return mirror_hessian(matrix);
-    }
-    let middle = matrix.nrows() / 2;
-    let (top, bottom) = matrix.split_at(Axis(0), middle);
-    let (left, right) = top.split_at(Axis(1), middle);
-    let (below, last) = bottom.split_at(Axis(1), middle);
-    let halves = || {
-        mirror(left, true);
-        mirror(last, true);
-    };
-    rayon::join(|| copy_transposed(below.view(), right), halves);
 }
 
 /// The strips with their parts of the matrix; zeros in rows without one.

@@ -1,11 +1,5 @@
 //! Products over a batch of the cases.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::float_cmp,
-    reason = "tests may panic, and the same batch gives the same bits"
-)]
-
 use hvp_solvers::newton::HessianFree;
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{Array1, Array2, ArrayD, Axis};

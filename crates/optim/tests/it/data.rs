@@ -1,12 +1,5 @@
 //! Reading, splitting, scaling and batching data.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::float_cmp,
-    clippy::needless_pass_by_value,
-    reason = "a test may panic, means exact values where it says so, and passes views by value"
-)]
-
 use std::io::Write;
 
 use flate2::Compression;

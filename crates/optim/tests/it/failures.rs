@@ -1,13 +1,6 @@
 //! Every minimiser with an objective that returns NaN or ±Inf at some call: the
 //! point stays finite and the ending says what happened.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::float_cmp,
-    clippy::needless_pass_by_value,
-    reason = "a test may panic, means exact values where it says so, and passes views by value"
-)]
-
 use crate::common::faulty::{Fault, Faulty};
 use crate::common::mgh::{self, LeastSquares};
 use hvp_solvers::{Objective, Quantity};

@@ -1,11 +1,5 @@
 //! Sums over shards: against the function of all cases at once, and bit for bit over threads.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "array views are small handles"
-)]
-
 use ad_core::{Error, Point};
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1};

@@ -1,13 +1,6 @@
 //! The update rules against trajectories of PyTorch and optax themselves, written by
 //! `tests/reference/first_order.py`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::float_cmp,
-    clippy::needless_pass_by_value,
-    reason = "a test may panic, means exact values where it says so, and passes views by value"
-)]
-
 use ad_core::Real;
 use ndarray::Array1;
 use optim::first_order::{Adam, Convention, FirstOrder, RmsProp, Sgd, WeightDecay};

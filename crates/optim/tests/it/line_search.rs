@@ -1,12 +1,5 @@
 //! The strong Wolfe search on functions that searches find hard.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::float_cmp,
-    clippy::needless_pass_by_value,
-    reason = "a test may panic, means exact values where it says so, and passes views by value"
-)]
-
 use optim::line_search::{SearchOutcome, SearchStop, StrongWolfe, Trial};
 
 type Phi = fn(f64) -> (f64, f64);

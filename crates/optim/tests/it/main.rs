@@ -1,5 +1,12 @@
 //! Tests of the public interface, in one program: each would compile the same generic code again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::needless_pass_by_value,
+    reason = "a test may panic, means exact values where it says so, and passes views by value"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod curvature_batches;

@@ -1,12 +1,5 @@
 //! Convergence of the minimisers on problems with known answers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::float_cmp,
-    clippy::needless_pass_by_value,
-    reason = "a test may panic, means exact values where it says so, and passes views by value"
-)]
-
 use std::ops::ControlFlow;
 
 use crate::common::bits;
