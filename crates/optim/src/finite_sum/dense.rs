@@ -5,6 +5,7 @@ use ndarray::{ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::{FiniteSum, Shard};
+use crate::parallel::Hands;
 
 /// Rows of the Hessian, and the part of the matrix that they go to.
 type Task<'a, T> = (HessianStrip, ArrayViewMut2<'a, T>);
@@ -28,7 +29,7 @@ impl<T: Real> FiniteSum<T> {
             self.add_shards(group, &kept, parameters, &mut tasks, at == 0)?;
         }
         drop(tasks);
-        let join: Join = if self.parallel {
+        let join: Join = if self.hands != Hands::Own {
             |first, second| {
                 rayon::join(first, second);
             }
@@ -48,7 +49,7 @@ impl<T: Real> FiniteSum<T> {
         parameters: &[T],
     ) -> Result<Vec<Residuals<T>>, Error> {
         let linearize = |&shard: &Shard| self.linearize_hessian(shard, parameters);
-        if self.parallel {
+        if self.hands != Hands::Own {
             shards.par_iter().with_max_len(1).map(linearize).collect()
         } else {
             shards.iter().map(linearize).collect()
@@ -91,7 +92,7 @@ impl<T: Real> FiniteSum<T> {
             }
             Ok(())
         };
-        if self.parallel {
+        if self.hands != Hands::Own {
             return tasks
                 .par_iter_mut()
                 .with_max_len(1)

@@ -6,11 +6,14 @@ mod reduce;
 
 pub use curvature_batches::CurvatureBatches;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, Var, all_finite};
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2, Axis};
 use smallvec::SmallVec;
 
+use crate::parallel::Hands;
 use reduce::{Accumulator, ScratchPool, reduce};
 
 /// How a [`FiniteSum`] divides its work.
@@ -43,7 +46,7 @@ const MANY_PARAMETERS: usize = 500_000;
 
 impl Sharding {
     /// The rows of a shard, from 1 to `n_cases`: 128, or 256 for many parameters, but two shards at
-    /// least where each is long enough for efficient products.
+    /// least where each has 32 rows, which is long enough for efficient products.
     #[must_use]
     pub fn rows(&self, n_cases: usize, n_parameters: usize) -> usize {
         let by_size = || {
@@ -52,20 +55,25 @@ impl Sharding {
             } else {
                 256
             };
-            rows.min(n_cases.div_ceil(2)).max(64)
+            rows.min(n_cases.div_ceil(2)).max(32)
         };
         self.shard_rows.unwrap_or_else(by_size).clamp(1, n_cases)
     }
 }
 
+/// Multiply-adds of one evaluation from which on it is shared.
+const SHARED_WORK: usize = 50_000;
+
 /// Multiply-adds of one evaluation from which on threads are worth waking.
-const PARALLEL_WORK: usize = 50_000;
+const LONG_WORK: usize = 1 << 25;
 
 /// The mean over N cases of a recorded function: f(x) = (1/N) Σᵢ f(x; caseᵢ).
 ///
-/// The cases are divided into shards of a fixed number of rows. Threads work on shards, and results
-/// are added in an order that depends on the shards alone, so the same bits come out for any number
-/// of threads. Memory is bounded by the shards in work, the partial sums and the budget of
+/// The cases are divided into shards of a fixed number of rows. As many threads work on them as
+/// rayon's current pool has, and results are added in an order that depends on the shards alone, so
+/// the same bits come out for any number of threads. Evaluations of less than some milliseconds are
+/// shared with helper threads that stay awake for 300 µs after each; while one thread has them,
+/// others evaluate alone. Memory is bounded by the shards in work, the partial sums and the budget of
 /// residuals, however many cases there are.
 ///
 /// As an [`Objective`] and [`SecondOrder`] objective it serves every minimiser and Newton method.
@@ -99,8 +107,8 @@ pub struct FiniteSum<T> {
     n_cases: usize,
     sharding: Sharding,
     pool: ScratchPool<T>,
-    /// Whether there is enough work for threads.
-    parallel: bool,
+    /// Who works on an evaluation.
+    hands: Hands,
     point: Option<Linearized<T>>,
 }
 
@@ -173,15 +181,19 @@ impl<T: Real> FiniteSum<T> {
         };
         let shards: Vec<_> = (0..n_cases).step_by(rows).map(shard).collect();
         let work = functions[0].cost(Program::Value)?.product_flops * shards.len();
-        let (pool, parallel) = (ScratchPool::new(), work >= PARALLEL_WORK);
+        let hands = match work {
+            0..SHARED_WORK => Hands::Own,
+            SHARED_WORK..LONG_WORK => Hands::Crew,
+            LONG_WORK.. => Hands::Pool,
+        };
         Ok(Self {
             functions,
             data,
             shards,
             n_cases,
             sharding,
-            pool,
-            parallel,
+            pool: ScratchPool::new(),
+            hands,
             point: None,
         })
     }
@@ -281,10 +293,35 @@ impl<T: Real> FiniteSum<T> {
                 accumulator.absorb(T::of(shard.rows as f64 / full as f64), value);
             }
         };
-        reduce(&self.pool, out, factor, states, self.parallel, sum)
+        reduce(&self.pool, out, factor, states, self.hands, sum)
     }
 
-    /// [`Self::mean`] without states.
+    /// [`Self::mean`] at parameters that may not be finite: `out` is then NaN, and the result
+    /// `None`. Each accumulator looks at its part of them, so that no thread waits for that.
+    fn finite_mean<S: Send>(
+        &self,
+        parameters: &[T],
+        out: &mut [T],
+        states: &mut [S],
+        work: impl Fn(Call<'_, '_, T>, &mut S, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
+    ) -> Option<T> {
+        let finite = AtomicBool::new(true);
+        let start = |part: usize| part * parameters.len() / self.n_accumulators();
+        let value = self.mean(parameters, out, states, |call, state, accumulator| {
+            let part = start(call.accumulator)..start(call.accumulator + 1);
+            if call.place == 0 && !all_finite(&parameters[part]) {
+                finite.store(false, Ordering::Relaxed);
+            }
+            work(call, state, accumulator)
+        });
+        if !finite.into_inner() {
+            out.fill(T::nan());
+            return None;
+        }
+        Some(value)
+    }
+
+    /// The same without states; NaN for parameters that are not finite.
     fn plain_mean(
         &self,
         parameters: &[T],
@@ -292,12 +329,13 @@ impl<T: Real> FiniteSum<T> {
         work: impl Fn(Call<'_, '_, T>, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
     ) -> T {
         let states = &mut vec![(); self.n_accumulators()];
-        self.mean(parameters, out, states, |call, (), accumulator| {
+        let mean = self.finite_mean(parameters, out, states, |call, (), accumulator| {
             work(call, accumulator)
-        })
+        });
+        mean.unwrap_or_else(T::nan)
     }
 
-    /// Calls `f` with a shard's function and point. The parameters were found to be finite.
+    /// Calls `f` with a shard's function and point. Whether parameters are finite is seen elsewhere.
     fn on_shard<R>(
         &self,
         shard: Shard,
@@ -323,7 +361,8 @@ impl<T: Real> FiniteSum<T> {
             return out.fill(T::nan());
         };
         let n = self.dim();
-        self.plain_mean(&point.parameters, out, |call, accumulator| {
+        let states = &mut vec![(); self.n_accumulators()];
+        self.mean(&point.parameters, out, states, |call, (), accumulator| {
             let Call {
                 function,
                 point: at,
@@ -463,19 +502,12 @@ impl<T: Real> Objective<T> for FiniteSum<T> {
     fn value(&mut self, x: ArrayView1<'_, T>) -> T {
         let x = x.as_standard_layout();
         let x = x.as_slice().expect("standard layout");
-        if !all_finite(x) {
-            return T::nan();
-        }
         self.plain_mean(x, &mut [], |call, _| call.function.value(call.point))
     }
 
     fn value_and_grad(&mut self, x: ArrayView1<'_, T>, mut grad: ArrayViewMut1<'_, T>) -> T {
         let x = x.as_standard_layout();
         let x = x.as_slice().expect("standard layout");
-        if !all_finite(x) {
-            grad.fill(T::nan());
-            return T::nan();
-        }
         with_slice(&mut grad, |grad| {
             self.plain_mean(x, grad, |call, accumulator| {
                 call.function
@@ -493,16 +525,12 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
         });
         point.parameters.clear();
         point.parameters.extend(x.iter());
-        if !all_finite(&point.parameters) {
-            grad.fill(T::nan());
-            return T::nan();
-        }
         let Linearized {
             parameters,
             residuals,
         } = &mut point;
         let value = with_slice(&mut grad, |grad| {
-            self.mean(
+            self.finite_mean(
                 parameters,
                 grad,
                 residuals,
@@ -517,8 +545,9 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
                 },
             )
         });
-        self.point = Some(point);
-        value
+        // Without a point, products are NaN.
+        self.point = value.is_some().then_some(point);
+        value.unwrap_or_else(T::nan)
     }
 
     fn hvp_into(&self, v: ArrayView1<'_, T>, mut out: ArrayViewMut1<'_, T>) {

@@ -6,7 +6,7 @@ use ad_core::{Real, Residuals};
 use ndarray::ArrayViewMut1;
 use smallvec::SmallVec;
 
-use crate::parallel::share;
+use crate::parallel::{Hands, piece, share};
 
 /// The most accumulators whose list stays off the heap.
 const INLINE: usize = 16;
@@ -93,7 +93,7 @@ pub(super) fn reduce<T: Real, S: Send>(
     out: &mut [T],
     factor: T,
     states: &mut [S],
-    parallel: bool,
+    hands: Hands,
     sum: impl Fn(usize, &mut S, &mut Accumulator<'_, T>) + Sync,
 ) -> T {
     pool.with(
@@ -123,41 +123,31 @@ pub(super) fn reduce<T: Real, S: Send>(
                 let run = |(at, lane): (usize, &mut (&mut S, Accumulator<'_, T>))| {
                     sum(at, lane.0, &mut lane.1);
                 };
-                if parallel {
-                    share(lanes.len(), lanes.iter_mut().enumerate(), run);
-                } else {
-                    lanes.iter_mut().enumerate().for_each(run);
-                }
+                share(hands, lanes.len(), lanes.iter_mut().enumerate(), run);
                 lanes
                     .iter()
                     .fold(T::zero(), |value, lane| value + lane.1.value)
             };
-            combine(out, totals, factor, parallel);
+            combine(out, totals, factor, hands);
             factor * value
         },
     )
 }
 
-/// Elements that one task combines.
-const CHUNK: usize = 1 << 14;
-
 /// out ← factor · (out + totals), in order.
-fn combine<T: Real>(out: &mut [T], totals: &[Vec<T>], factor: T, parallel: bool) {
-    let piece = |(at, out): (usize, &mut [T])| {
+fn combine<T: Real>(out: &mut [T], totals: &[Vec<T>], factor: T, hands: Hands) {
+    let size = piece(out.len(), hands);
+    let add = |(at, out): (usize, &mut [T])| {
         for total in totals {
-            let total = &total[at * CHUNK..at * CHUNK + out.len()];
+            let total = &total[at * size..at * size + out.len()];
             for (sum, &term) in out.iter_mut().zip(total) {
                 *sum += term;
             }
         }
         scale(out, factor);
     };
-    let chunks = out.len().div_ceil(CHUNK);
-    if parallel && chunks > 1 {
-        share(chunks, out.chunks_mut(CHUNK).enumerate(), piece);
-    } else {
-        out.chunks_mut(CHUNK).enumerate().for_each(piece);
-    }
+    let pieces = out.len().div_ceil(size);
+    share(hands, pieces, out.chunks_mut(size).enumerate(), add);
 }
 
 /// Memory of one reduction.

@@ -3,7 +3,7 @@
 //! A rule is an immutable record of hyperparameters. [`FirstOrder::init`] makes the
 //! state, [`FirstOrder::step`] updates parameters and state in one pass over memory,
 //! in place, with the widest vectors of the processor and, from some thousand parameters
-//! on, the threads of the current rayon pool. The rate is an argument, so that any
+//! on, as many threads as the current rayon pool has. The rate is an argument, so that any
 //! [`Schedule`](crate::schedule::Schedule) can drive any rule. Every element is
 //! updated by the same scalar expression, in an order fixed by the rule alone, so
 //! that trajectories are reproducible bit for bit.

@@ -4,12 +4,10 @@ use ad_core::Real;
 use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::parallel::share;
+use crate::parallel::{Hands, piece, share};
 
-/// The fewest elements of a thread. Sharing costs more than handing work over: the parameters that
-/// another core has written have to come from its cache when the next gradient reads them
-/// (with 17,000 parameters, more than sharing gains).
-const GRAIN: usize = 1 << 16;
+/// Elements from which on threads are worth waking.
+const LONG: usize = 1 << 20;
 
 /// The arithmetic of one parameter with `K` numbers of state.
 ///
@@ -36,8 +34,12 @@ pub(super) fn sweep<T: Real, const K: usize>(
         }
         return;
     };
-    let threads = rayon::current_num_threads().min(params.len() / GRAIN);
-    let piece = params.len().div_ceil(threads.max(1)).max(1);
+    let hands = if params.len() < LONG {
+        Hands::Crew
+    } else {
+        Hands::Pool
+    };
+    let piece = piece(params.len(), hands);
     let count = params.len().div_ceil(piece);
     let mut state = state.map(|vector| vector.as_slice_mut().unwrap_or_default().chunks_mut(piece));
     let pieces = params.chunks_mut(piece).zip(grad.chunks(piece));
@@ -49,7 +51,7 @@ pub(super) fn sweep<T: Real, const K: usize>(
             .each_mut()
             .map(|chunks| chunks.next().unwrap_or_default()),
     });
-    share(count, passes, |pass| Arch::new().dispatch(pass));
+    share(hands, count, passes, |pass| Arch::new().dispatch(pass));
 }
 
 /// The loop over one thread's elements.
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn threads_and_gaps_do_not_show() {
-        let n = 3 * GRAIN + 5;
+        let n = 50_005;
         let grad = Array1::from_shape_fn(n, |i| (i as f64).sin());
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);

@@ -2,7 +2,7 @@
 
 use super::dot::Dots;
 use super::pack::Panel;
-use super::plan::{Plan, TilePlan};
+use super::plan::{Packing, Plan, TilePlan};
 use super::problem::Problem;
 use super::scalar::Kernels;
 use super::split::Split;
@@ -222,25 +222,37 @@ impl<T: Copy + Default> Run<'_, T> {
 
     /// Packs the panels of a block of B, one after the other, if the plan says so.
     unsafe fn pack_b(&self, plan: &TilePlan, block: Block) {
-        if !plan.pack_b {
+        if plan.pack_b != Packing::Block {
             return;
         }
+        for panel in Split::new(block.cols.1, plan.widest).parts() {
+            // SAFETY: a panel of the block, and as many numbers of the copy.
+            unsafe { self.pack_panel(block, panel, self.b_panel(block, panel)) }
+        }
+    }
+
+    /// Where a panel of B lies among all panels of the block.
+    fn b_panel(&self, block: Block, (start, _): Part) -> *mut T {
+        self.b_copy
+            .wrapping_add(start * self.kernels.lanes * block.depth.1)
+    }
+
+    /// Packs a panel, so many vectors of columns of a block of B.
+    unsafe fn pack_panel(&self, block: Block, (start, vectors): Part, to: *mut T) {
         let (s, lanes) = (&self.problem.shape, self.kernels.lanes);
-        for (start, vectors) in Split::new(block.cols.1, plan.widest).parts() {
-            let first = start * lanes;
-            let left = s.n - block.cols.0 * lanes - first;
-            // SAFETY: rows and columns of the block, and as many numbers of the copy.
-            unsafe {
-                (self.kernels.pack)(&Panel {
-                    from: self.b_at(block).offset(first as isize * s.b_col),
-                    p_stride: s.b_row,
-                    j_stride: s.b_col,
-                    depth: block.depth.1,
-                    width: left.min(vectors * lanes),
-                    to: self.b_copy.add(first * block.depth.1),
-                    to_row: vectors * lanes,
-                });
-            }
+        let first = start * lanes;
+        let left = s.n - block.cols.0 * lanes - first;
+        // SAFETY: rows and columns of the block, and as many numbers of the copy.
+        unsafe {
+            (self.kernels.pack)(&Panel {
+                from: self.b_at(block).offset(first as isize * s.b_col),
+                p_stride: s.b_row,
+                j_stride: s.b_col,
+                depth: block.depth.1,
+                width: left.min(vectors * lanes),
+                to,
+                to_row: vectors * lanes,
+            });
         }
     }
 
@@ -259,13 +271,17 @@ impl<T: Copy + Default> Run<'_, T> {
                         + block.rows.0 as isize * s.c_row
                         + (block.cols.0 * lanes + first) as isize,
                 );
-                let (b, b_row) = if plan.pack_b {
-                    (
-                        self.b_copy.add(first * depth).cast_const(),
-                        (vectors * lanes) as isize,
-                    )
-                } else {
-                    (self.b_at(block).add(first), s.b_row)
+                let packed_row = (vectors * lanes) as isize;
+                let (b, b_row) = match plan.pack_b {
+                    Packing::Nothing => (self.b_at(block).add(first), s.b_row),
+                    Packing::Panel => {
+                        self.pack_panel(block, (start, vectors), self.b_copy);
+                        (self.b_copy.cast_const(), packed_row)
+                    }
+                    Packing::Block => {
+                        let panel = self.b_panel(block, (start, vectors));
+                        (panel.cast_const(), packed_row)
+                    }
                 };
                 let tiles = Tiles {
                     blocks: 0,
@@ -285,7 +301,7 @@ impl<T: Copy + Default> Run<'_, T> {
                     last_lanes,
                     accumulate: s.accumulate || block.depth.0 > 0,
                 };
-                let full = plan.pack_b || last_lanes == lanes;
+                let full = plan.pack_b != Packing::Nothing || last_lanes == lanes;
                 self.stack(plan, tiles, block.rows.1, (vectors, full));
             }
         }

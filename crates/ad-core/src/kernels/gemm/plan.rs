@@ -17,11 +17,23 @@ pub(super) enum Plan {
     Tiles(TilePlan),
 }
 
+/// What is copied of B before it is multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// Nothing.
+    Nothing,
+    /// Panel by panel, each just before the only sweep that reads it: the copy then stays in the
+    /// first-level cache.
+    Panel,
+    /// All panels of a block, which several sweeps read.
+    Block,
+}
+
 /// How to run a product on register tiles.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TilePlan {
     pub(super) pack_a: bool,
-    pub(super) pack_b: bool,
+    pub(super) pack_b: Packing,
     /// The most vectors of columns that a tile has.
     pub(super) widest: usize,
     /// The most rows that a tile has.
@@ -42,9 +54,9 @@ const DEPTH_IN_PLACE: usize = 128;
 /// A block of A in bytes, and a block of B: each a part of the second-level cache.
 const BLOCK_BYTES: usize = 1 << 19;
 /// Below this many rows a packed B is not read often enough to pay for the copy.
-const ROWS_TO_PACK_B: usize = 48;
+const ROWS_TO_PACK_B: usize = 32;
 /// From this many rows on tiles are wide. Fewer are better cut into a few tall ones.
-const ROWS_FOR_WIDE_TILES: usize = 48;
+const ROWS_FOR_WIDE_TILES: usize = 32;
 /// Up to this many bytes B stays in the first-level cache anyway.
 const BYTES_TO_PACK_B: usize = 24 << 10;
 /// Up to this many vectors of columns B is one panel, as good in place as packed.
@@ -90,12 +102,12 @@ impl Plan {
             Self::Tiles(t) => {
                 let depth = t.depths.longest();
                 let rows = if t.pack_a { t.rows.longest() } else { 0 };
-                let cols = if t.pack_b {
-                    t.cols.longest() * kernels.lanes
-                } else {
-                    0
+                let vectors = match t.pack_b {
+                    Packing::Nothing => 0,
+                    Packing::Panel => t.widest,
+                    Packing::Block => t.cols.longest(),
                 };
-                (depth * rows, depth * cols)
+                (depth * rows, depth * vectors * kernels.lanes)
             }
         }
     }
@@ -131,13 +143,19 @@ impl TilePlan {
             kernels.widest
         };
         let widest = Split::new(cols.longest(), widest).longest();
+        let rows = Split::new(s.m, block(size));
+        let swept_once = rows.count == 1 && (s.batch == 1 || s.b_batch != 0);
         Self {
             pack_a,
-            pack_b,
+            pack_b: match (pack_b, swept_once) {
+                (false, _) => Packing::Nothing,
+                (true, true) => Packing::Panel,
+                (true, false) => Packing::Block,
+            },
             widest,
             tallest: kernels.tiles[widest - 1].len(),
             depths,
-            rows: Split::new(s.m, block(size)),
+            rows,
             cols,
         }
     }
