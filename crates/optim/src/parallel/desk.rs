@@ -98,20 +98,16 @@ impl Desk {
     /// # Errors
     /// If the helper panicked.
     pub(super) fn settle(&self) -> Result<(), Panicked> {
-        for look in 1.. {
+        let mut looks = 0_usize;
+        loop {
             match self.state.load(Ordering::Acquire) {
-                POSTED => {
-                    let (taken_back, order) = (FREE, Ordering::AcqRel);
-                    let swap =
-                        self.state
-                            .compare_exchange(POSTED, taken_back, order, Ordering::Relaxed);
-                    if swap.is_ok() {
-                        self.wake();
-                        return Ok(());
-                    }
+                POSTED if self.pass(POSTED, FREE) => {
+                    self.wake();
+                    return Ok(());
                 }
-                TAKEN => {
-                    if look % LOOKS_OF_CALLER == 0 {
+                POSTED | TAKEN => {
+                    looks += 1;
+                    if looks.is_multiple_of(LOOKS_OF_CALLER) {
                         thread::yield_now();
                     }
                     hint::spin_loop();
@@ -120,7 +116,14 @@ impl Desk {
                 _ => return Ok(()),
             }
         }
-        Ok(())
+    }
+
+    /// Changes the state, unless the other side has been faster.
+    fn pass(&self, from: u32, to: u32) -> bool {
+        let (order, otherwise) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.state
+            .compare_exchange(from, to, order, otherwise)
+            .is_ok()
     }
 
     fn wake(&self) {
@@ -136,9 +139,7 @@ impl Desk {
     fn serve(&self) {
         loop {
             self.wait();
-            let order = (Ordering::AcqRel, Ordering::Relaxed);
-            let swap = self.state.compare_exchange(POSTED, TAKEN, order.0, order.1);
-            if swap.is_err() {
+            if !self.pass(POSTED, TAKEN) {
                 continue;
             }
             // SAFETY: the work is taken, so the caller keeps it alive until the state changes.
