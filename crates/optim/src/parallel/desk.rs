@@ -53,10 +53,9 @@ struct Sleep {
 }
 
 // SAFETY: `work` is written by the caller while the state is neither POSTED nor TAKEN, and read by
-// the helper after it has made POSTED into TAKEN.
+// the helper after it has made POSTED into TAKEN; what it leads to may be shared, and lives until the
+// caller has settled (`post`).
 unsafe impl Sync for Desk {}
-// SAFETY: what the pointer leads to may be shared, and is followed only while it lives (`post`).
-unsafe impl Send for Desk {}
 
 impl Desk {
     /// A desk with a helper that lives as long as the process; `None` if the system has no more
