@@ -237,11 +237,18 @@ impl<T: Copy + Default> Run<'_, T> {
             .wrapping_add(start * self.kernels.lanes * block.depth.1)
     }
 
-    /// Packs a panel, so many vectors of columns of a block of B.
-    unsafe fn pack_panel(&self, block: Block, (start, vectors): Part, to: *mut T) {
-        let (s, lanes) = (&self.problem.shape, self.kernels.lanes);
+    /// The first column of a panel within its block, and how many there are.
+    fn columns(&self, block: Block, (start, vectors): Part) -> (usize, usize) {
+        let lanes = self.kernels.lanes;
         let first = start * lanes;
-        let left = s.n - block.cols.0 * lanes - first;
+        let left = self.problem.shape.n - block.cols.0 * lanes - first;
+        (first, left.min(vectors * lanes))
+    }
+
+    /// Packs a panel, so many vectors of columns of a block of B.
+    unsafe fn pack_panel(&self, block: Block, panel: Part, to: *mut T) {
+        let s = &self.problem.shape;
+        let (first, width) = self.columns(block, panel);
         // SAFETY: rows and columns of the block, and as many numbers of the copy.
         unsafe {
             (self.kernels.pack)(&Panel {
@@ -249,9 +256,9 @@ impl<T: Copy + Default> Run<'_, T> {
                 p_stride: s.b_row,
                 j_stride: s.b_col,
                 depth: block.depth.1,
-                width: left.min(vectors * lanes),
+                width,
                 to,
-                to_row: vectors * lanes,
+                to_row: panel.1 * self.kernels.lanes,
             });
         }
     }
@@ -261,9 +268,8 @@ impl<T: Copy + Default> Run<'_, T> {
         let (s, lanes) = (&self.problem.shape, self.kernels.lanes);
         let depth = block.depth.1;
         for (start, vectors) in Split::new(block.cols.1, plan.widest).parts() {
-            let first = start * lanes;
-            let left = s.n - block.cols.0 * lanes - first;
-            let last_lanes = lanes.min(left - (vectors - 1) * lanes);
+            let (first, width) = self.columns(block, (start, vectors));
+            let last_lanes = width - (vectors - 1) * lanes;
             // SAFETY: the panel's columns are inside B, its copy, and C.
             unsafe {
                 let c = self.c.offset(
