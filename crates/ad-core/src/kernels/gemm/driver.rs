@@ -19,6 +19,9 @@ pub(super) struct Run<'a, T: 'static> {
     pub(super) b_copy: *mut T,
 }
 
+/// The numbers of k of which A is packed at a time: so few that their pages' addresses stay known.
+const DEPTH_TO_PACK_A: usize = 32;
+
 /// A part of a [`Split`]: where it starts and how long it is.
 type Part = (usize, usize);
 
@@ -198,24 +201,29 @@ impl<T: Copy + Default> Run<'_, T> {
         }
     }
 
-    /// Packs the panels of a block of A, one below the other, if the plan says so.
+    /// Packs the panels of a block of A, one below the other, if the plan says so: all panels of a
+    /// few numbers of k before the next ones, since each k may lie on a page of its own.
     unsafe fn pack_a(&self, plan: &TilePlan, block: Block) {
         if !plan.pack_a {
             return;
         }
         let s = &self.problem.shape;
-        for (start, height) in Split::new(block.rows.1, plan.tallest).parts() {
-            // SAFETY: rows and columns of the block, and as many numbers of the copy.
-            unsafe {
-                (self.kernels.pack)(&Panel {
-                    from: self.a_at(block).offset(start as isize * s.a_row),
-                    p_stride: s.a_col,
-                    j_stride: s.a_row,
-                    depth: block.depth.1,
-                    width: height,
-                    to: self.a_copy.add(start * block.depth.1),
-                    to_row: height,
-                });
+        let depth = block.depth.1;
+        for p in (0..depth).step_by(DEPTH_TO_PACK_A) {
+            for (start, height) in Split::new(block.rows.1, plan.tallest).parts() {
+                let entry = start as isize * s.a_row + p as isize * s.a_col;
+                // SAFETY: rows and columns of the block, and as many numbers of the copy.
+                unsafe {
+                    (self.kernels.pack)(&Panel {
+                        from: self.a_at(block).offset(entry),
+                        p_stride: s.a_col,
+                        j_stride: s.a_row,
+                        depth: DEPTH_TO_PACK_A.min(depth - p),
+                        width: height,
+                        to: self.a_copy.add(start * depth + p * height),
+                        to_row: height,
+                    });
+                }
             }
         }
     }

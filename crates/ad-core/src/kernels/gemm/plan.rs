@@ -46,9 +46,13 @@ pub(super) struct TilePlan {
     pub(super) cols: Split,
 }
 
-/// The numbers of k in a block where B is packed. A panel of B, 256 bytes wide, then comes from
-/// the second-level cache in part, which costs less than visiting C more often.
-const DEPTH_PACKED: usize = 256;
+/// The numbers of k in a block where B is packed and C is large. A panel of B, 256 bytes wide, then
+/// comes from the second-level cache in part, which costs less than visiting C more often.
+const DEPTH_LARGE_C: usize = 256;
+/// The same where C stays in the second-level cache: panels of B then stay in the first-level one.
+const DEPTH_SMALL_C: usize = 128;
+/// The most bytes of a small C: half of that cache.
+const BYTES_OF_SMALL_C: usize = 1 << 20;
 /// The same where B is read in place.
 const DEPTH_IN_PLACE: usize = 128;
 /// A block of A in bytes, and a block of B: each a part of the second-level cache.
@@ -123,7 +127,12 @@ impl TilePlan {
         let often = s.m >= ROWS_TO_PACK_B && vectors > VECTORS_OF_A_PANEL;
         let pack_b = s.b_col != 1 || (large && often);
         let pack_a = large && s.a_row == 1 && s.a_col != 1 && vectors >= VECTORS_TO_PACK_A;
-        let depths = Split::new(s.k, if pack_b { DEPTH_PACKED } else { DEPTH_IN_PLACE });
+        let depth = match pack_b {
+            false => DEPTH_IN_PLACE,
+            true if s.m * s.n * size <= BYTES_OF_SMALL_C => DEPTH_SMALL_C,
+            true => DEPTH_LARGE_C,
+        };
+        let depths = Split::new(s.k, depth);
         let block = |row: usize| (BLOCK_BYTES / (depths.longest() * row)).max(16);
         let cols = if pack_b {
             block(size * kernels.lanes)

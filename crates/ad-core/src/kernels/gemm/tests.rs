@@ -228,6 +228,8 @@ fn blocked_sizes() {
         (257, 131, 129),
         (1100, 40, 530),
         (49, 1100, 1030),
+        // C larger than a part of the second-level cache.
+        (270, 520, 260),
     ];
     for (m, n, k) in sizes.into_iter().step_by(sparse()) {
         for shape in [
