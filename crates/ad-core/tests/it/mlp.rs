@@ -127,7 +127,15 @@ fn softmax_regression_has_its_closed_form_hessian() {
 
 #[test]
 fn a_block_of_vectors_gives_the_products_of_each() {
-    let mlp = Mlp::new(&[5, 4, 3, 3], 7);
+    // Short vectors, which go in one pass, and some of which only three do.
+    for (sizes, at_once) in [([5, 4, 3, 3], 16), ([60, 70, 10, 3], 3)] {
+        let mlp = Mlp::new(&sizes, 7);
+        assert_eq!(mlp.function().vectors_at_once(Product::Hvp), at_once);
+        check_blocks(&mlp);
+    }
+}
+
+fn check_blocks(mlp: &Mlp) {
     let f = mlp.function();
     let n = f.n_parameters();
     let x = random(n, 1);

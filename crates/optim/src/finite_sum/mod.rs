@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, Var, all_finite};
 use hvp_solvers::{Objective, SecondOrder};
-use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2, Axis};
+use ndarray::{
+    ArrayD, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut, ArrayViewMut1, ArrayViewMut2, Axis,
+    Dimension,
+};
 use smallvec::SmallVec;
 
 use crate::parallel::Hands;
@@ -391,6 +394,17 @@ impl<T: Real> FiniteSum<T> {
         });
     }
 
+    /// How many of `stack` vectors go through all shards before the next ones do. Their partial sums
+    /// are as long as they are, so no more than one pass works on; but all of them where a pass has to
+    /// linearize shards again.
+    fn vectors_at_once(&self, stack: usize) -> usize {
+        let kept = |point: &Linearized<T>| point.residuals.iter().map(Vec::len).sum();
+        if self.point.as_ref().map_or(0, kept) < self.shards.len() {
+            return stack.max(1);
+        }
+        self.functions[0].vectors_at_once(Product::Hvp)
+    }
+
     /// Residuals for as many shards as the budget allows, spread over the accumulators.
     fn empty_residuals(&self) -> Vec<Vec<Residuals<T>>> {
         let cost = self.functions[0].cost(Program::Linearize);
@@ -446,14 +460,18 @@ fn copy_rows<T: Real>(to: &mut ArrayD<T>, from: &ArrayViewD<'_, T>, rows: &[usiz
     }
 }
 
-/// Calls `f` with a view's elements, or with a copy that is written back if it has gaps.
-fn with_slice<T: Real, R>(out: &mut ArrayViewMut1<'_, T>, f: impl FnOnce(&mut [T]) -> R) -> R {
+/// Calls `f` with a view's elements in order, or with a copy that is written back if they do not
+/// lie so.
+fn with_slice<T: Real, D: Dimension, R>(
+    out: &mut ArrayViewMut<'_, T, D>,
+    f: impl FnOnce(&mut [T]) -> R,
+) -> R {
     if let Some(slice) = out.as_slice_mut() {
         return f(slice);
     }
-    let mut copy = out.to_vec();
-    let result = f(&mut copy);
-    out.assign(&ArrayView1::from(&copy[..]));
+    let mut copy = out.as_standard_layout().into_owned();
+    let result = f(copy.as_slice_mut().expect("standard layout"));
+    out.assign(&copy);
     result
 }
 
@@ -557,16 +575,15 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
     }
 
     fn hvp_block_into(&self, v: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>) {
-        let stack = v.nrows();
-        let v = v.as_standard_layout();
-        let v = v.as_slice().expect("standard layout");
-        if let Some(out) = out.as_slice_mut() {
-            return self.product_into(Product::Hvp, stack, v, out);
+        let count = self.vectors_at_once(v.nrows());
+        let blocks = out.axis_chunks_iter_mut(Axis(0), count);
+        for (v, mut out) in v.axis_chunks_iter(Axis(0), count).zip(blocks) {
+            let v = v.as_standard_layout();
+            let (stack, v) = (v.nrows(), v.as_slice().expect("standard layout"));
+            with_slice(&mut out, |out| {
+                self.product_into(Product::Hvp, stack, v, out)
+            });
         }
-        let mut copy = out.to_owned();
-        let slice = copy.as_slice_mut().expect("an owned copy is contiguous");
-        self.product_into(Product::Hvp, stack, v, slice);
-        out.assign(&copy);
     }
 
     fn hessian_into(&self, mut out: ArrayViewMut2<'_, T>) {

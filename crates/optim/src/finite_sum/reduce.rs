@@ -138,13 +138,18 @@ pub(super) fn reduce<T: Real, S: Send>(
 fn combine<T: Real>(out: &mut [T], totals: &[Vec<T>], factor: T, hands: Hands) {
     let size = piece(out.len(), hands);
     let add = |(at, out): (usize, &mut [T])| {
-        for total in totals {
-            let total = &total[at * size..at * size + out.len()];
-            for (sum, &term) in out.iter_mut().zip(total) {
+        let part = at * size..at * size + out.len();
+        let Some((last, others)) = totals.split_last() else {
+            return scale(out, factor);
+        };
+        for total in others {
+            for (sum, &term) in out.iter_mut().zip(&total[part.clone()]) {
                 *sum += term;
             }
         }
-        scale(out, factor);
+        for (sum, &term) in out.iter_mut().zip(&last[part]) {
+            *sum = factor * (*sum + term);
+        }
     };
     let pieces = out.len().div_ceil(size);
     share(hands, pieces, out.chunks_mut(size).enumerate(), add);

@@ -1,6 +1,6 @@
 //! Sums over shards: against the function of all cases at once, and bit for bit over threads.
 
-use ad_core::{Error, Point};
+use ad_core::{Error, Point, Product};
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1};
 use optim::nn::{Activation, Loss, Mlp};
@@ -59,6 +59,32 @@ fn all(f: &mut FiniteSum<f64>, x: ArrayView1<'_, f64>, v: ArrayView1<'_, f64>) -
     f.hessian_into(hessian.view_mut());
     out.extend(&hessian);
     out
+}
+
+/// Longer than what one pass takes along, and in any order in memory.
+#[test]
+fn a_stack_of_vectors_gives_the_products_of_each() {
+    let mut f = sum(small());
+    let n = f.dim();
+    let mut g = Array1::zeros(n);
+    f.linearize(net().init::<f64>(1).view(), g.view_mut());
+    let count = f.function().vectors_at_once(Product::Hvp) + 2;
+    assert!(count < 20);
+    let v = Array2::from_shape_fn((count, n), |(i, j)| ((7 * i + 13 * j) % 29) as f64 - 14.0);
+    let mut rows = Array2::zeros((count, n));
+    f.hvp_block_into(v.view(), rows.view_mut());
+    let mut columns = Array2::zeros((n, count));
+    let v_columns = v.t().as_standard_layout().into_owned();
+    f.hvp_block_into(v_columns.t(), columns.view_mut().reversed_axes());
+    assert_eq!(rows, columns.t());
+    for (v, row) in v.outer_iter().zip(rows.outer_iter()) {
+        f.hvp_into(v, g.view_mut());
+        let scale = g.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+        for (found, expected) in row.iter().zip(&g) {
+            // The same products in stacks, added up in another order.
+            assert!((found - expected).abs() <= 300.0 * f64::EPSILON * scale);
+        }
+    }
 }
 
 #[test]
