@@ -14,16 +14,21 @@ pub(crate) trait LaneOp: 'static {
     /// Whether `eval` covers every argument; where it does, arguments are not looked at.
     const TOTAL: bool = true;
 
-    /// Whether `eval` covers this argument.
+    /// Whether `eval` covers these arguments.
     #[inline(always)]
-    fn covers<T: Real>(_a: T) -> bool {
+    fn covers<T: Real>(_c: T, _a: T, _b: T) -> bool {
         true
     }
 
-    /// The function of an argument that `eval` does not cover.
-    fn rare<T: Real>(c: T, a: T) -> T {
-        Self::eval::<T, Baseline>(c, a, a)
+    /// The function of arguments that `eval` does not cover.
+    #[inline(always)]
+    fn rare<T: Real, I: Isa>(c: T, a: T, b: T) -> T {
+        Self::eval::<T, I>(c, a, b)
     }
+
+    /// Whether `rare` also covers the arguments that `eval` does, with the same results: a chunk that
+    /// holds a rare argument then goes there as a whole, in vectors.
+    const RARE_COVERS_ALL: bool = false;
 }
 
 /// Runs a lane function over `n` elements.
@@ -79,13 +84,17 @@ fn lanes<T: Real, I: Isa, F: LaneOp>(c: T, x: &[T; CHUNK], y: &[T; CHUNK]) -> [T
     let mut z = [T::zero(); CHUNK];
     let mut covered = true;
     if !F::TOTAL {
-        for &x in x {
-            covered &= F::covers(x);
+        for at in 0..CHUNK {
+            covered &= F::covers(c, x[at], y[at]);
         }
     }
     if covered {
         for at in 0..CHUNK {
             z[at] = F::eval::<T, I>(c, x[at], y[at]);
+        }
+    } else if F::RARE_COVERS_ALL {
+        for at in 0..CHUNK {
+            z[at] = F::rare::<T, I>(c, x[at], y[at]);
         }
     } else {
         for at in 0..CHUNK {
@@ -97,10 +106,10 @@ fn lanes<T: Real, I: Isa, F: LaneOp>(c: T, x: &[T; CHUNK], y: &[T; CHUNK]) -> [T
 
 #[inline(always)]
 fn lane<T: Real, I: Isa, F: LaneOp>(c: T, x: T, y: T) -> T {
-    if F::TOTAL || F::covers(x) {
+    if F::TOTAL || F::covers(c, x, y) {
         F::eval::<T, I>(c, x, y)
     } else {
-        F::rare(c, x)
+        F::rare::<T, I>(c, x, y)
     }
 }
 

@@ -100,7 +100,7 @@ impl Primitive for Elementwise {
 macro_rules! elementwise {
     ($($static:ident = $name:literal / $arity:literal, $cost:ident, $domain:expr,
         |$c:ident, $x:ident, $y:ident| $lane:expr,
-        $(covers: $covers:ident, else: $rare:ident,)?
+        $(covers: $covers:expr, else $scope:ident: $rare:expr,)?
         partial: $partial:expr,
         algebra: $algebra:expr;)*) => {
         $(
@@ -115,12 +115,14 @@ macro_rules! elementwise {
                     $(
                         const TOTAL: bool = false;
                         #[inline(always)]
-                        fn covers<T: Real>(x: T) -> bool {
-                            x.$covers()
+                        fn covers<T: Real>($c: T, $x: T, $y: T) -> bool {
+                            $covers
                         }
-                        fn rare<T: Real>(_c: T, x: T) -> T {
-                            x.$rare()
+                        #[inline(always)]
+                        fn rare<T: Real, I: Isa>($c: T, $x: T, $y: T) -> T {
+                            $rare
                         }
+                        const RARE_COVERS_ALL: bool = rare::$scope;
                     )?
                 }
                 Elementwise {
@@ -144,6 +146,12 @@ macro_rules! elementwise {
 mod cost {
     pub(super) const CHEAP: bool = true;
     pub(super) const DEAR: bool = false;
+}
+
+/// Which elements go to the function of rare arguments: those alone, or their neighbours with them.
+mod rare {
+    pub(super) const ALONE: bool = false;
+    pub(super) const TOGETHER: bool = true;
 }
 
 fn plain(_graph: &mut Graph, _c: f64, _inputs: &[NodeId]) -> Option<NodeId> {
@@ -182,7 +190,8 @@ elementwise! {
             let recip = g.map1(&RECIP, s.output);
             g.scale(0.5, recip)
         }), algebra: plain;
-    POWF = "powf" / 1, DEAR, (0.5, 2.0), |c, x, _y| x.lane_powf::<I>(c),
+    POWF = "powf" / 1, DEAR, (0.5, 2.0), |c, x, _y| x.lane_powf_normal::<I>(c),
+        covers: x.is_normal_power(c), else TOGETHER: x.lane_powf::<I>(c),
         partial: Some(|g, s, _| {
             let c = s.op.attr.as_float();
             let power = g.map1_with(&POWF, c - 1.0, s.inputs[0]);
@@ -190,7 +199,8 @@ elementwise! {
         }), algebra: simplify_powf;
     EXP = "exp" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_exp::<I>(),
         partial: Some(|_, s, _| s.output), algebra: plain;
-    LN = "ln" / 1, DEAR, (0.5, 2.0), |_c, x, _y| x.lane_ln::<I>(),
+    LN = "ln" / 1, DEAR, (0.5, 2.0), |_c, x, _y| x.lane_ln_normal::<I>(),
+        covers: x.is_positive_normal(), else TOGETHER: x.lane_ln::<I>(),
         partial: Some(|g, s, _| g.map1(&RECIP, s.inputs[0])), algebra: plain;
     EXP_M1 = "exp_m1" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_exp_m1::<I>(),
         partial: Some(|g, s, _| g.offset(1.0, s.output)), algebra: plain;
@@ -200,10 +210,10 @@ elementwise! {
             g.map1(&RECIP, denominator)
         }), algebra: plain;
     SIN = "sin" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_sin::<I>(),
-        covers: in_trig_range, else: sin,
+        covers: x.in_trig_range(), else ALONE: x.sin(),
         partial: Some(|g, s, _| g.map1(&COS, s.inputs[0])), algebra: plain;
     COS = "cos" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_cos::<I>(),
-        covers: in_trig_range, else: cos,
+        covers: x.in_trig_range(), else ALONE: x.cos(),
         partial: Some(|g, s, _| {
             let sin = g.map1(&SIN, s.inputs[0]);
             g.neg(sin)

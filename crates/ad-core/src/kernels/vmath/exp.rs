@@ -76,14 +76,27 @@ pub(super) fn exp<I: Isa, T: Word>(x: T) -> T {
     (T::lit(1.0) + p) * first * second
 }
 
+/// eˣ⁺ˣ_low = 2ⁿ(1 + p): n and twice the bias in the low bits of a number, and p.
+#[inline(always)]
+fn exp_of_sum_parts<I: Isa, T: Word>(x: T, x_low: T) -> (T, T) {
+    let (k, n, high) = multiple::<I, T>(x, T::BIAS + T::BIAS);
+    let r = high + n.fma::<I>(-T::LN2.1, x_low);
+    (k, (r * r).fma::<I>(poly::<I, T>(r, T::EXP_POLY), r))
+}
+
 /// eˣ⁺ˣ_low, for x in range and a small x_low.
 #[inline(always)]
 pub(super) fn exp_of_sum<I: Isa, T: Word>(x: T, x_low: T) -> T {
-    let (k, n, high) = multiple::<I, T>(x, T::BIAS + T::BIAS);
-    let r = high + n.fma::<I>(-T::LN2.1, x_low);
-    let p = (r * r).fma::<I>(poly::<I, T>(r, T::EXP_POLY), r);
+    let (k, p) = exp_of_sum_parts::<I, T>(x, x_low);
     let (first, second) = T::pow2_halves(k);
     (T::lit(1.0) + p) * first * second
+}
+
+/// The same bits where eˣ is neither subnormal nor infinite.
+#[inline(always)]
+pub(super) fn normal_exp_of_sum<I: Isa, T: Word>(x: T, x_low: T) -> T {
+    let (k, p) = exp_of_sum_parts::<I, T>(x, x_low);
+    (T::lit(1.0) + p) * T::pow2(k - T::BIAS)
 }
 
 /// eˣ for x ≤ 0 in range, not yet scaled: mantissa, its error, and the scale times

@@ -69,18 +69,29 @@ fn special<T: Word>(x: T, y: T) -> T {
 /// ln x
 #[inline(always)]
 pub(super) fn ln<I: Isa, T: Word>(x: T) -> T {
-    let (k, m) = split_any(x);
+    special(x, ln_split::<I, T>(split_any(x)))
+}
+
+/// ln x of a positive normal x.
+#[inline(always)]
+pub(super) fn ln_normal<I: Isa, T: Word>(x: T) -> T {
+    let (k, m, _) = x.split();
+    ln_split::<I, T>((k, m))
+}
+
+/// ln(2ᵏ m)
+#[inline(always)]
+fn ln_split<I: Isa, T: Word>((k, m): (T, T)) -> T {
     let one = T::lit(1.0);
     let f = m - one;
     let (s, rest) = atanh_parts::<I, T>(f, m + one);
     let ln = (-s).fma::<I>(rest, f);
     // Fused, one ln 2 does: its own rounding costs 0.4 ulp, another rounded sum would as well.
-    let ln = if I::FMA {
+    if I::FMA {
         k.fma::<I>(T::lit(std::f64::consts::LN_2), ln)
     } else {
         k * T::LN2.0 + (k * T::LN2.1 + ln)
-    };
-    special(x, ln)
+    }
 }
 
 /// ln(1 + x)

@@ -30,6 +30,10 @@ pub trait Lane: Copy {
     fn lane_exp_m1<I: Isa>(self) -> Self;
     /// The natural logarithm.
     fn lane_ln<I: Isa>(self) -> Self;
+    /// Whether the value is positive, finite and not subnormal.
+    fn is_positive_normal(self) -> bool;
+    /// The same as [`Lane::lane_ln`] where [`Lane::is_positive_normal`], in less time.
+    fn lane_ln_normal<I: Isa>(self) -> Self;
     /// ln(1 + x)
     fn lane_ln_1p<I: Isa>(self) -> Self;
     /// Whether [`Lane::lane_sin`] and [`Lane::lane_cos`] hold for this argument: |x| ≤ 2³⁰ for
@@ -47,10 +51,14 @@ pub trait Lane: Copy {
     fn lane_softplus<I: Isa>(self) -> Self;
     /// xʸ for any x and y, by the rules of IEEE 754's `pow`.
     fn lane_powf<I: Isa>(self, y: Self) -> Self;
+    /// Whether [`Lane::lane_powf_normal`] holds for xʸ: 2⁻⁶⁰ ≤ x ≤ 2⁶⁰ and |y| ≤ 16.
+    fn is_normal_power(self, y: Self) -> bool;
+    /// The same as [`Lane::lane_powf`] where [`Lane::is_normal_power`], in less time.
+    fn lane_powf_normal<I: Isa>(self, y: Self) -> Self;
 }
 
 macro_rules! lane {
-    ($t:ident, $sin:ident, $cos:ident, $powf:ident, $trig_range:expr) => {
+    ($t:ident, $bits:ident, $sin:ident, $cos:ident, $powf:ident, $powf_normal:ident, $trig_range:expr) => {
         impl Lane for $t {
             #[inline(always)]
             fn fma<I: Isa>(self, b: Self, c: Self) -> Self {
@@ -71,6 +79,16 @@ macro_rules! lane {
             #[inline(always)]
             fn lane_ln<I: Isa>(self) -> Self {
                 ln::ln::<I, Self>(self)
+            }
+            #[inline(always)]
+            fn is_positive_normal(self) -> bool {
+                const FIRST: $bits = $t::MIN_POSITIVE.to_bits();
+                const COUNT: $bits = $t::INFINITY.to_bits() - FIRST;
+                self.to_bits().wrapping_sub(FIRST) < COUNT
+            }
+            #[inline(always)]
+            fn lane_ln_normal<I: Isa>(self) -> Self {
+                ln::ln_normal::<I, Self>(self)
             }
             #[inline(always)]
             fn lane_ln_1p<I: Isa>(self) -> Self {
@@ -104,8 +122,35 @@ macro_rules! lane {
             fn lane_powf<I: Isa>(self, y: Self) -> Self {
                 pow::$powf::<I>(self, y)
             }
+            #[inline(always)]
+            fn is_normal_power(self, y: Self) -> bool {
+                const FIRST: $bits = (1.0 / pow::NORMAL_BASE as $t).to_bits();
+                const COUNT: $bits = (pow::NORMAL_BASE as $t).to_bits() - FIRST;
+                let inside = self.to_bits().wrapping_sub(FIRST) <= COUNT;
+                inside & (y.abs() <= pow::NORMAL_EXPONENT as $t)
+            }
+            #[inline(always)]
+            fn lane_powf_normal<I: Isa>(self, y: Self) -> Self {
+                pow::$powf_normal::<I>(self, y)
+            }
         }
     };
 }
-lane!(f32, sin_f32, cos_f32, powf_f32, trig::RANGE_F32);
-lane!(f64, sin_f64, cos_f64, powf_f64, trig::RANGE_F64);
+lane!(
+    f32,
+    u32,
+    sin_f32,
+    cos_f32,
+    powf_f32,
+    powf_normal_f32,
+    trig::RANGE_F32
+);
+lane!(
+    f64,
+    u64,
+    sin_f64,
+    cos_f64,
+    powf_f64,
+    powf_normal_f64,
+    trig::RANGE_F64
+);

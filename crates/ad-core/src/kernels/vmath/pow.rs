@@ -3,7 +3,7 @@
 use super::super::isa::Isa;
 use super::Lane;
 use super::arith::{clamp, fast_two_sum, poly, residual, two_product};
-use super::exp::exp_of_sum;
+use super::exp::{exp_of_sum, normal_exp_of_sum};
 use super::ln::split_any;
 use super::table::{self, NearPoint, near_point};
 use super::word::Word;
@@ -42,11 +42,10 @@ const EXP_SHORT: [f64; 5] = [
     0.0013883193133089114,
 ];
 
-/// ln x in two parts for positive finite x: y ln x goes up to 745, so that the result needs
-/// eleven bits more of the logarithm than a rounded one has.
+/// ln(2ᵏ m) in two parts: y ln x goes up to 745, so that the result needs eleven bits more of the
+/// logarithm than a rounded one has.
 #[inline(always)]
-fn ln_parts<I: Isa>(x: f64) -> (f64, f64) {
-    let (k, m) = split_any(x);
+fn ln_parts<I: Isa>((k, m): (f64, f64)) -> (f64, f64) {
     let NearPoint { r: f, ln: ln_c } = near_point::<I>(m);
     let low = k.fma::<I>(f64::LN2.1, ln_c.1);
     // Exact, and larger than f unless it is 0; f itself is exact too.
@@ -119,15 +118,41 @@ fn signed<T: Word>(Signs { base, sign }: Signs<T>, y: T, power: T) -> T {
     (if one_anyhow { one } else { power }).flip_sign(sign)
 }
 
+/// y ln x and its error.
+#[inline(always)]
+fn times_ln<I: Isa>(y: f64, (ln, ln_low): (f64, f64)) -> (f64, f64) {
+    let p = y * ln;
+    (p, y.fma::<I>(ln_low, -residual::<I, f64>(y, ln, p)))
+}
+
+/// Powers are normal `f64` where neither x nor 1/x is larger than this and y is not larger than
+/// [`NORMAL_EXPONENT`]: |y ln x| ≤ 666.
+pub(super) const NORMAL_BASE: u64 = 1 << 60;
+/// See [`NORMAL_BASE`].
+pub(super) const NORMAL_EXPONENT: u32 = 16;
+
+/// xʸ within [`NORMAL_BASE`]: without anything that decides on signs, zeros, infinities and NaN.
+#[inline(always)]
+pub(super) fn powf_normal_f64<I: Isa>(x: f64, y: f64) -> f64 {
+    let (k, m, _) = x.split();
+    let (p, p_low) = times_ln::<I>(y, ln_parts::<I>((k, m)));
+    normal_exp_of_sum::<I, f64>(p, p_low)
+}
+
+/// The same in `f64` up to the last rounding.
+#[inline(always)]
+pub(super) fn powf_normal_f32<I: Isa>(x: f32, y: f32) -> f32 {
+    exp_short::<I>(f64::from(y) * ln_short::<I>(f64::from(x)))
+}
+
 /// xʸ
 #[inline(always)]
 pub(super) fn powf_f64<I: Isa>(x: f64, y: f64) -> f64 {
     let size = x.magnitude();
     let signs = signs::<I, f64>(x, y);
-    let (ln, ln_low) = ln_parts::<I>(size);
+    let (ln, ln_low) = ln_parts::<I>(split_any(size));
     let ln = ln_edges(size, signs.base, ln);
-    let p = y * ln;
-    let p_low = y.fma::<I>(ln_low, -residual::<I, f64>(y, ln, p));
+    let (p, p_low) = times_ln::<I>(y, (ln, ln_low));
     // Where the result is 0 or infinite, the error of the product may be large or NaN.
     let p_low = if p_low < 0.1 { p_low } else { 0.1 };
     let p_low = if p_low > -0.1 { p_low } else { -0.1 };
@@ -140,17 +165,29 @@ pub(super) fn powf_f64<I: Isa>(x: f64, y: f64) -> f64 {
 pub(super) fn powf_f32<I: Isa>(x: f32, y: f32) -> f32 {
     let signs = signs::<I, f32>(x, y);
     let size = f64::from(x.magnitude());
-    let (k, m, _) = size.split();
+    let ln = ln_edges(size, f64::from(signs.base), ln_short::<I>(size));
+    // Far beyond what `f32` has, and still safe to reduce.
+    let p = clamp(f64::from(y) * ln, (-700.0, 700.0));
+    signed(signs, y, exp_short::<I>(p))
+}
+
+/// ln x to 37 bits, for positive finite x that `f32` has.
+#[inline(always)]
+fn ln_short<I: Isa>(x: f64) -> f64 {
+    let (k, m, _) = x.split();
     let f = m - 1.0;
     let s = f / (m + 1.0);
     let z = s * s;
     let rest = (-z).fma::<I>(poly::<I, f64>(z, &ATANH_SHORT), f);
-    let ln = k.fma::<I>(std::f64::consts::LN_2, (-s).fma::<I>(rest, f));
-    let ln = ln_edges(size, f64::from(signs.base), ln);
-    let p = clamp(f64::from(y) * ln, (-700.0, 700.0));
+    k.fma::<I>(std::f64::consts::LN_2, (-s).fma::<I>(rest, f))
+}
+
+/// eᵖ for |p| ≤ 700, rounded to `f32`.
+#[inline(always)]
+fn exp_short<I: Isa>(p: f64) -> f32 {
     let magic = f64::MAGIC + f64::BIAS;
     let k = p.fma::<I>(std::f64::consts::LOG2_E, magic);
     let r = (k - magic).fma::<I>(-std::f64::consts::LN_2, p);
     let e = (r * r).fma::<I>(poly::<I, f64>(r, &EXP_SHORT), r) + 1.0;
-    signed(signs, y, (e * f64::pow2(k)) as f32)
+    (e * f64::pow2(k)) as f32
 }

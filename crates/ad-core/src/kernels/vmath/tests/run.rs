@@ -3,6 +3,7 @@
 use crate::Real;
 use crate::kernels::isa::{Isa, Level};
 use crate::kernels::map::{LaneOp, pick};
+use crate::kernels::vmath::Lane;
 
 /// Every level this machine has.
 pub(super) fn levels() -> Vec<Level> {
@@ -16,48 +17,43 @@ pub(super) fn levels() -> Vec<Level> {
 const BLOCK: usize = crate::plan::BLOCK;
 
 macro_rules! lane_ops {
-    ($($name:ident $lane:ident $(, outside: $std:ident)?;)*) => {$(
+    ($($name:ident |$x:ident, $y:ident| $lane:expr
+        $(, covers: $covers:expr, else $together:literal: $rare:expr)?;)*) => {$(
         #[derive(Debug)]
         pub(super) struct $name;
         impl LaneOp for $name {
-            const ARITY: usize = 1;
+            const ARITY: usize = 2;
             $(
                 const TOTAL: bool = false;
                 #[inline(always)]
-                fn covers<T: Real>(x: T) -> bool {
-                    x.in_trig_range()
+                fn covers<T: Real>(_c: T, $x: T, $y: T) -> bool {
+                    $covers
                 }
-                fn rare<T: Real>(_c: T, x: T) -> T {
-                    x.$std()
+                #[inline(always)]
+                fn rare<T: Real, I: Isa>(_c: T, $x: T, $y: T) -> T {
+                    $rare
                 }
+                const RARE_COVERS_ALL: bool = $together;
             )?
             #[inline(always)]
-            fn eval<T: Real, I: Isa>(_c: T, x: T, _y: T) -> T {
-                x.$lane::<I>()
+            fn eval<T: Real, I: Isa>(_c: T, $x: T, $y: T) -> T {
+                $lane
             }
         }
     )*};
 }
 lane_ops! {
-    Exp lane_exp;
-    ExpM1 lane_exp_m1;
-    Ln lane_ln;
-    Ln1p lane_ln_1p;
-    Sin lane_sin, outside: sin;
-    Cos lane_cos, outside: cos;
-    Tanh lane_tanh;
-    Sigmoid lane_sigmoid;
-    Softplus lane_softplus;
-}
-
-/// xʸ of pairs.
-struct Powf;
-impl LaneOp for Powf {
-    const ARITY: usize = 2;
-    #[inline(always)]
-    fn eval<T: Real, I: Isa>(_c: T, x: T, y: T) -> T {
-        x.lane_powf::<I>(y)
-    }
+    Exp |x, _y| x.lane_exp::<I>();
+    ExpM1 |x, _y| x.lane_exp_m1::<I>();
+    Ln |x, _y| x.lane_ln_normal::<I>(), covers: x.is_positive_normal(), else true: x.lane_ln::<I>();
+    Ln1p |x, _y| x.lane_ln_1p::<I>();
+    Sin |x, _y| x.lane_sin::<I>(), covers: x.in_trig_range(), else false: x.sin();
+    Cos |x, _y| x.lane_cos::<I>(), covers: x.in_trig_range(), else false: x.cos();
+    Tanh |x, _y| x.lane_tanh::<I>();
+    Sigmoid |x, _y| x.lane_sigmoid::<I>();
+    Softplus |x, _y| x.lane_softplus::<I>();
+    // xʸ of pairs.
+    Powf |x, y| x.lane_powf_normal::<I>(y), covers: x.is_normal_power(y), else true: x.lane_powf::<I>(y);
 }
 
 /// F of each element.
@@ -107,6 +103,41 @@ fn in_place_and_out_of_place_agree_bit_for_bit() {
         in_place::<f64, Sin>(level, &mut own);
         assert_eq!(bits(&out), bits(&own), "{level:?}");
         assert_ne!(bits(&out), bits(&a), "{level:?}");
+    }
+}
+
+/// A chunk with a zero, a subnormal or a negative number goes through other code as a whole.
+#[test]
+fn rare_neighbours_change_no_bit() {
+    let x: Vec<f64> = (1..4000)
+        .map(|i| (f64::from(i) * 0.731).powi(i % 9 - 4))
+        .collect();
+    let y: Vec<f64> = (1..4000)
+        .map(|i| f64::from(i % 203) * 0.15 - 15.0)
+        .collect();
+    assert!(
+        x.iter()
+            .zip(&y)
+            .all(|(x, &y)| x.is_positive_normal() && x.is_normal_power(y))
+    );
+    for level in levels() {
+        let mut expected = [vec![0.0; x.len()], vec![0.0; x.len()]];
+        unary::<f64, Ln>(level, &mut expected[0], &x);
+        powf(level, &mut expected[1], &x, &y);
+        for rare in [0.0, 1e-310, -3.0, f64::INFINITY, f64::NAN] {
+            let mut mixed = x.clone();
+            mixed.iter_mut().step_by(17).for_each(|x| *x = rare);
+            let mut found = [vec![0.0; x.len()], vec![0.0; x.len()]];
+            unary::<f64, Ln>(level, &mut found[0], &mixed);
+            powf(level, &mut found[1], &mixed, &y);
+            for (found, expected) in found.iter().zip(&expected) {
+                for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    if at % 17 != 0 {
+                        assert_eq!(found.to_bits(), expected.to_bits(), "{level:?} {rare} {at}");
+                    }
+                }
+            }
+        }
     }
 }
 
