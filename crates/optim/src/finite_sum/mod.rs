@@ -16,7 +16,7 @@ use ndarray::{
 };
 use smallvec::SmallVec;
 
-use crate::parallel::Hands;
+use crate::parallel::{Hands, piece, share};
 use reduce::{Accumulator, ScratchPool, reduce};
 
 /// How a [`FiniteSum`] divides its work.
@@ -394,6 +394,19 @@ impl<T: Real> FiniteSum<T> {
         });
     }
 
+    /// Copies parameters, which products will read, with as many hands as evaluations have.
+    fn copy_parameters(&self, to: &mut Vec<T>, from: ArrayView1<'_, T>) {
+        let from = from.as_standard_layout();
+        let from = from.as_slice().expect("standard layout");
+        to.resize(from.len(), T::zero());
+        let size = piece(to.len(), self.hands);
+        let pieces = to.len().div_ceil(size);
+        let parts = to.chunks_mut(size).zip(from.chunks(size));
+        share(self.hands, pieces, parts, |(to, from)| {
+            to.copy_from_slice(from);
+        });
+    }
+
     /// How many of `stack` vectors go through all shards before the next ones do. Their partial sums
     /// are as long as they are, so no more than one pass works on; but all of them where a pass has to
     /// linearize shards again.
@@ -538,11 +551,10 @@ impl<T: Real> Objective<T> for FiniteSum<T> {
 impl<T: Real> SecondOrder<T> for FiniteSum<T> {
     fn linearize(&mut self, x: ArrayView1<'_, T>, mut grad: ArrayViewMut1<'_, T>) -> T {
         let mut point = self.point.take().unwrap_or_else(|| Linearized {
-            parameters: Vec::with_capacity(x.len()),
+            parameters: Vec::new(),
             residuals: self.empty_residuals(),
         });
-        point.parameters.clear();
-        point.parameters.extend(x.iter());
+        self.copy_parameters(&mut point.parameters, x);
         let Linearized {
             parameters,
             residuals,
