@@ -46,15 +46,16 @@ pub(super) struct TilePlan {
     pub(super) cols: Split,
 }
 
-/// The numbers of k in a block where B is packed and C is large. A panel of B, 256 bytes wide, then
-/// comes from the second-level cache in part, which costs less than visiting C more often.
-const DEPTH_LARGE_C: usize = 256;
-/// The same where C stays in the second-level cache: panels of B then stay in the first-level one.
-const DEPTH_SMALL_C: usize = 128;
-/// The most bytes of a small C: half of that cache.
-const BYTES_OF_SMALL_C: usize = 1 << 20;
-/// The same where B is read in place.
+/// The numbers of k in a block where B is read in place.
 const DEPTH_IN_PLACE: usize = 128;
+/// The same where B is packed and C stays in the second-level cache: panels of B, 256 bytes wide, then
+/// stay in the first-level one.
+const DEPTH_SMALL_C: usize = 128;
+/// The same where C is larger: panels of B then come from the second-level cache in part, which costs
+/// less than visiting C more often.
+const DEPTH_LARGE_C: usize = 256;
+/// The most bytes of a small C: half of the second-level cache.
+const BYTES_OF_SMALL_C: usize = 1 << 20;
 /// A block of A in bytes, and a block of B: each a part of the second-level cache.
 const BLOCK_BYTES: usize = 1 << 19;
 /// Below this many rows a packed B is not read often enough to pay for the copy.
