@@ -72,6 +72,7 @@ impl Limits {
             products: self
                 .max_products
                 .map(|max| max.saturating_sub(stats.n_products)),
+            values: Some(self.max_evals.saturating_sub(stats.n_evals)),
         }
     }
 
@@ -105,6 +106,8 @@ impl Limits {
 pub struct Budget {
     /// Products with the curvature; `None` for any number.
     pub products: Option<u64>,
+    /// Evaluations of the value, with or without gradient; `None` for any number.
+    pub values: Option<u64>,
 }
 
 impl Budget {
@@ -114,11 +117,17 @@ impl Budget {
         self.products.map_or(wish, |p| left(p).min(wish))
     }
 
+    /// The evaluations that are left.
+    pub fn values_left(&self) -> u64 {
+        self.values.unwrap_or(u64::MAX)
+    }
+
     /// What is left after so many products.
     #[must_use]
     pub fn after(&self, products: u64) -> Self {
         Budget {
             products: self.products.map(|left| left.saturating_sub(products)),
+            ..*self
         }
     }
 }

@@ -30,10 +30,12 @@
 
 mod iterate;
 mod limits;
+mod noise;
 mod outcome;
 
 pub use iterate::{Best, Iterate, Stats};
 pub use limits::{Budget, Limits};
+pub use noise::Noise;
 pub use outcome::{Outcome, StopReason};
 
 use std::fmt::Debug;

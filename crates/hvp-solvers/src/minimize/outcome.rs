@@ -16,9 +16,9 @@ pub enum StopReason {
     GradientTolerance,
     /// `max_iters` iterations were made.
     MaxIterations,
-    /// `max_evals` evaluations were made.
+    /// `max_evals` evaluations were made, or too few are left for another step.
     EvaluationBudget,
-    /// `max_products` products were made.
+    /// `max_products` products were made, or too few are left for another step.
     ProductBudget,
     /// `max_time` has passed.
     TimeBudget,
@@ -34,6 +34,9 @@ pub enum StopReason {
     /// The model promises no decrease although the gradient is above its tolerance: a
     /// product that is not symmetric, or rounding.
     NoDescent,
+    /// The gradient is above its tolerance, but the model promises less than the rounding
+    /// noise of the values: the value is as low as it can be told.
+    NoiseFloor,
     /// The objective returned NaN or ±Inf where the method cannot go around it.
     NonFinite {
         /// Where it appeared.
@@ -45,6 +48,12 @@ impl StopReason {
     /// Whether the convergence test was met.
     pub fn is_converged(self) -> bool {
         self == StopReason::GradientTolerance
+    }
+
+    /// Whether there is nothing more to be gained: the convergence test was met, or the value
+    /// is as low as its rounding lets it be told.
+    pub fn is_solved(self) -> bool {
+        matches!(self, StopReason::GradientTolerance | StopReason::NoiseFloor)
     }
 }
 
@@ -61,6 +70,7 @@ impl fmt::Display for StopReason {
             StopReason::Stalled => "no step changes the point and lowers the value",
             StopReason::RadiusCollapsed => "the trust region shrank to nothing",
             StopReason::NoDescent => "the model promises no decrease",
+            StopReason::NoiseFloor => "the value is as low as its rounding lets it be told",
             StopReason::NonFinite { what } => return write!(f, "the {what} is not finite"),
         })
     }
