@@ -230,6 +230,11 @@ impl<T: Real> Function<T> {
         })
     }
 
+    /// The recorded program and its result.
+    pub(crate) fn program(&self) -> (&Graph, NodeId) {
+        (&self.graph, self.output)
+    }
+
     /// The number of parameters n.
     pub fn n_parameters(&self) -> usize {
         self.n_parameters

@@ -6,8 +6,24 @@ use smallvec::SmallVec;
 
 use super::{Graph, NodeId, Operands};
 use crate::ops::elementwise as ew;
-use crate::ops::{Attr, Elementwise, Lowering, Op, layout, matmul, reduce, source};
+use crate::ops::{Attr, Elementwise, Lowering, Op, layout, matmul, reduce, source, variable};
 use crate::shape::Shape;
+
+/// Where the tables of one graph are in another.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    arrays: Vec<usize>,
+}
+
+impl Tables {
+    /// An operation of the one graph as one of the other.
+    pub(crate) fn renumbered(&self, op: &Op) -> Op {
+        match source::array_position(op) {
+            Some(position) => source::array_at(op, self.arrays[position]),
+            None => op.clone(),
+        }
+    }
+}
 
 impl Graph {
     /// Pushes an instruction, or says what is wrong with its operands.
@@ -82,6 +98,47 @@ impl Graph {
         let position = self.arrays.len();
         self.arrays.push(values);
         self.push(source::array(position, shape), Operands::new())
+    }
+
+    /// The instruction as a variable of its own: see [`VARIABLE`](crate::ops::variable::VARIABLE).
+    pub(crate) fn variable(&mut self, x: NodeId) -> NodeId {
+        self.n_marks += 1;
+        self.push(variable::variable(self.n_marks), Operands::from_slice(&[x]))
+    }
+
+    /// A source that stands for something else until a transformation replaces it.
+    pub(crate) fn placeholder(&mut self, shape: &Shape) -> NodeId {
+        self.n_marks += 1;
+        self.input(usize::MAX - self.n_marks, shape)
+    }
+
+    /// Whether there are marks to be taken out when the recording ends.
+    pub(crate) fn has_variables(&self) -> bool {
+        self.n_marks > 0
+    }
+
+    /// The n × n unit matrix.
+    pub(crate) fn unit_vectors(&mut self, n: usize) -> NodeId {
+        let mut values = vec![0.0; n * n];
+        values
+            .iter_mut()
+            .step_by(n + 1)
+            .for_each(|value| *value = 1.0);
+        self.constant(values.into(), &Shape::new(&[n, n]))
+    }
+
+    /// Takes over the constant arrays of another graph, to which its instructions refer by number.
+    pub(crate) fn adopt_tables(&mut self, from: &Self) -> Tables {
+        let mut place = |array: &Arc<[f64]>| {
+            let known = self.arrays.iter().position(|own| Arc::ptr_eq(own, array));
+            known.unwrap_or_else(|| {
+                self.arrays.push(Arc::clone(array));
+                self.arrays.len() - 1
+            })
+        };
+        Tables {
+            arrays: from.arrays.iter().map(&mut place).collect(),
+        }
     }
 
     pub(crate) fn map1(&mut self, op: &'static Elementwise, x: NodeId) -> NodeId {

@@ -52,6 +52,8 @@ pub(crate) struct Graph {
     arrays: Vec<Arc<[f64]>>,
     /// The caller's line for instructions that came from recording.
     sites: Vec<Option<&'static Location<'static>>>,
+    /// How many variables and placeholders were made; each has a number of its own.
+    n_marks: usize,
 }
 
 impl Graph {

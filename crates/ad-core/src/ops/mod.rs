@@ -11,6 +11,7 @@ pub(crate) mod reduce;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;
+pub(crate) mod variable;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

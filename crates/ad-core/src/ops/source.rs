@@ -66,6 +66,19 @@ pub(crate) fn input_position(op: &Op) -> Option<usize> {
     op.is(&INPUT).then(|| op.attr.as_ints()[0])
 }
 
+/// The position of a constant array, if the operation is one.
+pub(crate) fn array_position(op: &Op) -> Option<usize> {
+    op.is(&ARRAY).then(|| op.attr.as_ints()[0])
+}
+
+/// The same constant array at another position.
+pub(crate) fn array_at(op: &Op, position: usize) -> Op {
+    Op::new(
+        &ARRAY,
+        positioned(position, &Shape::new(&op.attr.as_ints()[1..])),
+    )
+}
+
 fn positioned(position: usize, shape: &Shape) -> Attr {
     let mut ints = vec![position];
     ints.extend_from_slice(shape.dims());

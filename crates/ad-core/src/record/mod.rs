@@ -1,5 +1,7 @@
 //! Recording: Rust code over [`Var`]s becomes a graph.
 
+mod call;
+mod derivative;
 mod functions;
 mod operators;
 mod scalar;
@@ -12,6 +14,7 @@ use crate::error::Error;
 use crate::graph::{Graph, NodeId, Operands};
 use crate::ops::Op;
 use crate::shape::Shape;
+use crate::transform::without_variables;
 
 pub use functions::{concatenate, stack};
 pub use scalar::Scalar;
@@ -40,6 +43,27 @@ pub(crate) struct Recording {
     pub(crate) model_output: Option<NodeId>,
 }
 
+impl Recording {
+    /// Takes out what only the recording needed.
+    fn new(graph: Graph, output: NodeId, model_output: Option<NodeId>) -> Self {
+        if !graph.has_variables() {
+            return Self {
+                graph,
+                output,
+                model_output,
+            };
+        }
+        let mut targets = vec![output];
+        targets.extend(model_output);
+        let (graph, targets) = without_variables(&graph, &targets);
+        Self {
+            graph,
+            output: targets[0],
+            model_output: targets.get(1).copied(),
+        }
+    }
+}
+
 impl Recorder {
     pub(crate) fn input(&self, position: usize, dims: &[usize]) -> Var<'_> {
         let id = self
@@ -59,11 +83,7 @@ impl Recorder {
         } = self.state.take();
         match error {
             Some(error) => Err(error),
-            None => Ok(Recording {
-                graph,
-                output,
-                model_output,
-            }),
+            None => Ok(Recording::new(graph, output, model_output)),
         }
     }
 

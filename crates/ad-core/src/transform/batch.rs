@@ -49,3 +49,43 @@ pub(crate) fn batch(
     let outputs = outputs.iter().map(all).collect();
     (copy, outputs)
 }
+
+/// The same inside of one graph: the values of `outputs` for stacks of `count` values in place of
+/// sources, each (one, stack). What does not depend on them stays as it is, once for all.
+pub(crate) fn batch_within(
+    graph: &mut Graph,
+    outputs: &[NodeId],
+    stacks: &[(NodeId, NodeId)],
+    count: usize,
+) -> Vec<NodeId> {
+    let sources: Vec<_> = stacks.iter().map(|stack| stack.0).collect();
+    let depends = graph.depending_on(&sources);
+    let needed = graph.needed_for(outputs.iter().copied());
+    let mut moved: Vec<Option<NodeId>> = vec![None; graph.len()];
+    for &(one, stack) in stacks {
+        moved[one.index()] = Some(stack);
+    }
+    for id in graph.ids() {
+        let at = id.index();
+        if needed[at] && depends[at] && moved[at].is_none() {
+            let node = graph.node(id).clone();
+            let stacked = |input: &NodeId| moved[input.index()];
+            let inputs = node.inputs.iter();
+            let inputs: Vec<_> = inputs.map(|i| stacked(i).unwrap_or(*i)).collect();
+            let batched: Vec<_> = node.inputs.iter().map(|i| stacked(i).is_some()).collect();
+            let call = Batch {
+                op: &node.op,
+                shape: &node.shape,
+                inputs: &inputs,
+                batched: &batched,
+                count,
+            };
+            moved[at] = Some(node.op.def().batch(graph, &call));
+        }
+    }
+    let all = outputs.iter().map(|&id| match moved[id.index()] {
+        Some(stack) => stack,
+        None => stretch(graph, id, false, count),
+    });
+    all.collect()
+}

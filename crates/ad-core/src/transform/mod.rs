@@ -9,13 +9,17 @@ mod hoist;
 mod jvp;
 mod leading;
 mod reroll;
+mod splice;
 mod split;
+mod taylor;
 mod vjp;
 
-pub(crate) use batch::batch;
+pub(crate) use batch::{batch, batch_within};
 pub(crate) use hoist::hoist_coefficients;
 pub(crate) use jvp::jvp;
 pub(crate) use leading::{leading, row_width};
 pub(crate) use reroll::reroll;
+pub(crate) use splice::{splice, without_variables};
 pub(crate) use split::{LinearProgram, split};
+pub(crate) use taylor::taylor;
 pub(crate) use vjp::vjp;

@@ -8,6 +8,7 @@
 mod check;
 #[path = "../common/mod.rs"]
 mod common;
+mod composition;
 mod errors;
 mod hessian;
 mod mlp;

@@ -1,0 +1,384 @@
+//! Functions inside of recordings, and derivatives inside of them.
+
+use ad_core::{Error, Function, Point, Var, stack};
+use ndarray::{Array1, Array2, array};
+
+/// Some roundings, relative to the larger of the result and 1.
+fn close(found: f64, expected: f64, roundings: f64) {
+    let error = (found - expected).abs();
+    let allowed = roundings * f64::EPSILON * expected.abs().max(1.0);
+    assert!(error <= allowed, "{found} instead of {expected}");
+}
+
+#[test]
+fn a_function_is_called_inside_of_another() -> Result<(), Error> {
+    let line = Function::<f64>::record_with_data(2, &[&[3]], |w, d| w.at(0) * d[0] + w.at(1))?;
+    let loss = Function::<f64>::record_with_data(2, &[&[3], &[3]], |w, d| {
+        let twice = line.call(w, &[line.call(w, &[d[0]])]);
+        (twice - d[1]).square().sum()
+    })?;
+    let (x, t) = (array![1.0, 2.0, -1.0], array![0.5, 0.0, 3.0]);
+    let data = [x.view().into_dyn(), t.view().into_dyn()];
+    let (a, b) = (1.5, -0.5);
+    // Twice the line: a(ax + b) + b.
+    let residual = x.mapv(|x| a * (a * x + b) + b) - &t;
+    let parameters = [a, b];
+    let at = Point::with_data(&parameters, &data);
+    close(loss.value(at)?, residual.mapv(|r| r * r).sum(), 8.0);
+    let gradient = loss.gradient(at)?;
+    close(
+        gradient[0],
+        2.0 * (&residual * &x.mapv(|x| 2.0 * a * x + b)).sum(),
+        32.0,
+    );
+    close(gradient[1], 2.0 * (residual * (a + 1.0)).sum(), 32.0);
+    Ok(())
+}
+
+#[test]
+fn constants_come_along() -> Result<(), Error> {
+    let weights = array![1.0, 2.0, 3.0];
+    let weighted =
+        Function::<f64>::record(3, |x| (x * x.constant(weights.view().into_dyn())).sum())?;
+    let other = array![5.0, 7.0, 11.0];
+    let both = Function::<f64>::record(3, |x| {
+        let own = (x * x.constant(other.view().into_dyn())).sum();
+        own * weighted.call(x, &[]) + weighted.call(x.square(), &[])
+    })?;
+    assert_eq!(both.value(&[1.0, 0.0, 2.0])?, 27.0 * 7.0 + 13.0);
+    Ok(())
+}
+
+#[test]
+fn wrong_arguments_of_a_call_are_named() -> Result<(), Error> {
+    let line = Function::<f64>::record_with_data(2, &[&[3]], |w, d| w.at(0) * d[0] + w.at(1))?;
+    let errors = [
+        Function::<f64>::record(3, |x| line.call(x, &[x])),
+        Function::<f64>::record(2, |x| line.call(x, &[x])),
+        Function::<f64>::record(2, |x| line.call(x, &[])),
+    ];
+    let expected = [
+        "argument 0 has the shape [3], but the function takes [2]",
+        "argument 1 has the shape [2], but the function takes [3]",
+        "0 data arrays for a function of 1",
+    ];
+    for (error, expected) in errors.into_iter().zip(expected) {
+        let text = error.unwrap_err().to_string();
+        assert!(
+            text.contains(expected) && text.contains("composition.rs"),
+            "{text}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn derivatives_do_not_confuse_their_variables() -> Result<(), Error> {
+    // d/dx [x · d/dy (x + y)] = 1, with the inner derivative at y = x.
+    let nested = Function::<f64>::record_scalars(1, |x| x[0].grad(|u| u * u.grad(|w| u + w)))?;
+    assert_eq!(nested.value(&[3.0])?, 1.0);
+    // The inner variable is another one than the outer, though both start from x.
+    let siblings = Function::<f64>::record_scalars(1, |x| x[0].grad(|u| x[0].grad(|w| u * w)))?;
+    assert_eq!(siblings.value(&[3.0])?, 1.0);
+    Ok(())
+}
+
+/// Simplification may lead a path around the variable that a derivative is taken of.
+#[test]
+fn paths_do_not_go_around_a_variable() -> Result<(), Error> {
+    let reshaped = Function::<f64>::record(6, |x| {
+        let matrix = x.reshape(&[2, 3]);
+        matrix.grad(|m| m.reshape(&[6]).sin().sum()).reshape(&[6])
+    })?;
+    let scaled = Function::<f64>::record(6, |x| (x * 2.0).grad(|y| (y * 3.0).square().sum()))?;
+    let sliced = Function::<f64>::record(6, |x| {
+        x.slice(0, 1..6).grad(|y| y.slice(0, 2..4).square().sum())
+    })?;
+    let at = array![0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
+    let cosines = reshaped.evaluate(&at)?;
+    cosines
+        .iter()
+        .zip(&at)
+        .for_each(|(g, x)| close(*g, x.cos(), 4.0));
+    // The derivative of (3y)² at y = 2x is 18y = 36x.
+    let slopes = scaled.evaluate(&at)?;
+    slopes
+        .iter()
+        .zip(&at)
+        .for_each(|(g, x)| close(*g, 36.0 * x, 4.0));
+    assert_eq!(
+        sliced.evaluate(&at)?,
+        array![0.0, 0.0, 0.8, 1.0, 0.0].into_dyn()
+    );
+    Ok(())
+}
+
+/// 1-8-1 network: u(x) = Σ cⱼ tanh(aⱼ x + bⱼ), whose second derivative is −2 Σ cⱼ aⱼ² y(1 − y²).
+#[test]
+fn second_derivatives_inside_of_a_loss() -> Result<(), Error> {
+    fn network<'t>(w: Var<'t>, x: Var<'t>) -> Var<'t> {
+        let [a, b, c] = [0, 1, 2].map(|part| w.slice(0, part * 8..part * 8 + 8));
+        let inner = x.reshape(&[x.len(), 1]) * a.reshape(&[1, 8]) + b.reshape(&[1, 8]);
+        (inner.tanh() * c.reshape(&[1, 8])).sum_axis(1)
+    }
+    let curvature = Function::<f64>::record_with_data(24, &[&[5]], |w, d| {
+        let ones = d[0].ones_like();
+        d[0].jvp(ones, |x| x.jvp(ones, |x| network(w, x)).1).1
+    })?;
+    let w = Array1::from_shape_fn(24, |i| ((i * 7 % 11) as f64 - 5.0) / 4.0);
+    let x = array![-1.0, -0.3, 0.0, 0.4, 1.1];
+    let data = [x.view().into_dyn()];
+    let found = curvature.evaluate(Point::with_data(&w, &data))?;
+    for (found, &x) in found.iter().zip(&x) {
+        let term = |j: usize| {
+            let y = (w[j] * x + w[8 + j]).tanh();
+            -2.0 * w[16 + j] * w[j] * w[j] * y * (1.0 - y * y)
+        };
+        close(*found, (0..8).map(term).sum(), 64.0);
+    }
+    // The loss of it is a function like any other: its products are symmetric, and its gradient
+    // is the derivative of its value.
+    let loss =
+        Function::<f64>::record_with_data(24, &[&[5]], |w, d| curvature.call(w, d).square().sum())?;
+    ad_core::check_hvp(&loss, Point::with_data(&w, &data)).unwrap();
+    Ok(())
+}
+
+/// Three steps of gradient descent on ½a·w², unrolled: w₃ = w₀(1 − ηa)³.
+#[test]
+fn hypergradients_through_unrolled_steps() -> Result<(), Error> {
+    let (w0, rate) = (1.7, 0.3);
+    let outer = Function::<f64>::record_scalars(1, |a| {
+        let a = a[0];
+        let mut w = a * 0.0 + w0;
+        for _ in 0..3 {
+            w = w - rate * w.grad(|w| 0.5 * a * w.square());
+        }
+        0.5 * w.square()
+    })?;
+    let a = 0.8;
+    let q: f64 = 1.0 - rate * a;
+    close(outer.value(&[a])?, 0.5 * (w0 * q.powi(3)).powi(2), 16.0);
+    // ½w₀² q⁶ has the derivatives −3ηw₀² q⁵ and 15η²w₀² q⁴.
+    close(
+        outer.gradient(&[a])?[0],
+        -3.0 * rate * w0 * w0 * q.powi(5),
+        32.0,
+    );
+    let second = 15.0 * rate * rate * w0 * w0 * q.powi(4);
+    close(outer.hessian(&[a])?[[0, 0]], second, 64.0);
+    Ok(())
+}
+
+#[test]
+fn jacobians_by_columns_and_by_rows() -> Result<(), Error> {
+    let matrix = array![[1.0, 2.0, -1.0], [0.5, 0.0, 3.0]];
+    let wide = Function::<f64>::record(3, |x| {
+        let m = x.constant(matrix.view().into_dyn());
+        x.jacobian(|x| m.matmul(x.sin().reshape(&[3, 1])).reshape(&[2]))
+    })?;
+    let tall = Function::<f64>::record(2, |x| {
+        let m = x.constant(matrix.view().into_dyn());
+        x.jacobian(|x| m.t().matmul(x.sin().reshape(&[2, 1])))
+    })?;
+    let at = array![0.3, -1.0, 2.0];
+    let found = wide.evaluate(&at)?;
+    assert_eq!(found.shape(), [2, 3]);
+    for ((row, column), m) in matrix.indexed_iter() {
+        close(found[[row, column]], m * f64::cos(at[column]), 8.0);
+    }
+    let found = tall.evaluate(&[0.3, -1.0])?;
+    assert_eq!(found.shape(), [3, 1, 2]);
+    for ((row, column), m) in matrix.indexed_iter() {
+        close(found[[column, 0, row]], m * f64::cos(at[row]), 8.0);
+    }
+    Ok(())
+}
+
+type Unary = for<'t> fn(Var<'t>) -> Var<'t>;
+
+/// Third and sixth derivatives, from mpmath at 60 digits: `[diff(f, x, 3), diff(f, x, 6)]`.
+const HIGH_ORDERS: [(&str, Unary, [(f64, f64, f64); 3]); 8] = [
+    (
+        "exp",
+        |x| x.exp(),
+        [
+            (0.5, 1.6487212707001281468, 1.6487212707001281468),
+            (1.25, 3.4903429574618413761, 3.4903429574618413761),
+            (3.0, 20.085536923187667741, 20.085536923187667741),
+        ],
+    ),
+    (
+        "sin",
+        |x| x.sin(),
+        [
+            (0.5, -0.87758256189037271612, -0.47942553860420300027),
+            (1.25, -0.31532236239526866545, -0.94898461935558621435),
+            (3.0, 0.98999249660044545727, -0.1411200080598672221),
+        ],
+    ),
+    (
+        "ln",
+        |x| x.ln(),
+        [
+            (0.5, 16.0, -7680.0),
+            (1.25, 1.024, -31.45728),
+            (3.0, 0.074074074074074074074, -0.16460905349794238683),
+        ],
+    ),
+    (
+        "sqrt",
+        |x| x.sqrt(),
+        [
+            (0.5, 2.1213203435596425732, -668.21590822128741056),
+            (1.25, 0.21466252583997981086, -4.3275965209339929868),
+            (3.0, 0.024056261216234406855, -0.035082047607008509996),
+        ],
+    ),
+    (
+        "recip",
+        |x| x.recip(),
+        [
+            (0.5, -96.0, 92160.0),
+            (1.25, -2.4576, 150.994944),
+            (3.0, -0.074074074074074074074, 0.32921810699588477366),
+        ],
+    ),
+    (
+        "tanh",
+        |x| x.tanh(),
+        [
+            (0.5, -0.56520928825977036087, -36.279540291791625494),
+            (1.25, 0.6498644816717908812, 10.938213484345794454),
+            (3.0, 0.038880116525661682348, -0.26834842408322672924),
+        ],
+    ),
+    (
+        "powf",
+        |x| x.powf(2.5),
+        [
+            (0.5, 2.6516504294495532165, -39.774756441743298248),
+            (1.25, 1.6770509831248422723, -1.6099689437998485814),
+            (3.0, 1.0825317547305483085, -0.07517581630073252142),
+        ],
+    ),
+    (
+        "sigmoid",
+        |x| x.sigmoid(),
+        [
+            (0.5, -0.096356756289584614175, -0.3903159581160020123),
+            (1.25, -0.0066868166858095701506, -0.13452148230997579457),
+            (3.0, 0.032931076224256425336, 0.039904639064420658534),
+        ],
+    ),
+];
+
+#[test]
+fn third_and_sixth_derivatives() -> Result<(), Error> {
+    for (name, f, rows) in HIGH_ORDERS {
+        let orders = Function::<f64>::record_vector(1, |x| {
+            let all = x[0].directional_derivatives(x[0].ones_like(), 6, f);
+            // By nested derivatives too.
+            let nested = x[0].grad(|x| x.grad(|x| x.grad(f)));
+            vec![all[3], all[6], nested]
+        })?;
+        for (x, third, sixth) in rows {
+            let found = orders.evaluate(&[x])?;
+            for (found, expected) in found.iter().zip([third, sixth, third]) {
+                let error = (found - expected).abs() / expected.abs().max(1.0);
+                assert!(
+                    error <= 1e-13,
+                    "{name} at {x}: {found} instead of {expected}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The third derivative of Σ xᵢ³ + x₀x₁x₂ along v, v, v is 6 Σ vᵢ³ + 6 v₀v₁v₂.
+#[test]
+fn the_derivative_of_a_product_is_a_third_derivative() -> Result<(), Error> {
+    fn cubic(x: Var<'_>) -> Var<'_> {
+        x.powi(3).sum() + x.at(0) * x.at(1) * x.at(2)
+    }
+    let third = Function::<f64>::record_with_data(3, &[&[3]], |x, d| {
+        x.jvp(d[0], |x| x.hvp(d[0], cubic)).1.dot(d[0])
+    })?;
+    let v = array![1.0, -2.0, 0.5];
+    let data = [v.view().into_dyn()];
+    let found = third.value(Point::with_data(&[0.3, 0.7, -1.1], &data))?;
+    let expected = 6.0 * (v.mapv(|v| v * v * v).sum() + v.product());
+    close(found, expected, 16.0);
+    Ok(())
+}
+
+#[test]
+fn gradients_and_products_per_sample() -> Result<(), Error> {
+    let per_sample = Function::<f64>::record_with_data(3, &[&[4, 3], &[4]], |w, d| {
+        let rows = stack_columns(d[0], d[1]);
+        rows.map_rows(|row| {
+            let (x, t) = (row.slice(0, 0..3), row.at(3));
+            w.grad(|w| 0.5 * (w.dot(x).sin() - t).square())
+        })
+    })?;
+    let x = Array2::from_shape_fn((4, 3), |(i, j)| ((i * 5 + j * 3) % 7) as f64 / 4.0 - 0.7);
+    let t = array![0.1, 0.5, -0.2, 1.0];
+    let w = array![0.5, -0.25, 1.0];
+    let data = [x.view().into_dyn(), t.view().into_dyn()];
+    let found = per_sample.evaluate(Point::with_data(&w, &data))?;
+    assert_eq!(found.shape(), [4, 3]);
+    for i in 0..4 {
+        let inner = x.row(i).dot(&w);
+        let factor = (inner.sin() - t[i]) * inner.cos();
+        for j in 0..3 {
+            close(found[[i, j]], factor * x[[i, j]], 16.0);
+        }
+    }
+    Ok(())
+}
+
+/// A matrix with a vector as one more column.
+fn stack_columns<'t>(matrix: Var<'t>, column: Var<'t>) -> Var<'t> {
+    let n = column.len();
+    ad_core::concatenate(1, &[matrix, column.reshape(&[n, 1])])
+}
+
+#[test]
+fn wrong_derivatives_are_recording_errors() {
+    let vector = Function::<f64>::record(3, |x| x.grad(|x| x.sin()));
+    let tangent = Function::<f64>::record(3, |x| x.jvp(x.at(0), |x| x.sin()).1);
+    let cotangent = Function::<f64>::record(3, |x| x.vjp(|x| x.sin(), |y| y.at(0)).1);
+    let number = Function::<f64>::record(3, |x| x.at(0).map_rows(|x| x));
+    let texts = [
+        (
+            vector,
+            "a scalar function was expected, but its result has the shape [3]",
+        ),
+        (tangent, "a tangent of the shape [] for a variable of [3]"),
+        (
+            cotangent,
+            "a cotangent of the shape [] for a result of the shape [3]",
+        ),
+        (number, "a number has no axis to map over"),
+    ];
+    for (result, expected) in texts {
+        let text = result.unwrap_err().to_string();
+        assert!(
+            text.contains(expected) && text.contains("composition.rs"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn derivatives_of_constants_are_zeros() -> Result<(), Error> {
+    let f = Function::<f64>::record(2, |x| {
+        let gradient = x.grad(|x| x.stop_gradient().sum());
+        let products = x.hvp(x, |x| x.sum());
+        let series = x.directional_derivatives(x, 2, |x| x.stop_gradient());
+        stack(&[gradient.sum(), products.sum(), series[2].sum()])
+    })?;
+    assert_eq!(f.evaluate(&[1.0, 2.0])?, array![0.0, 0.0, 0.0].into_dyn());
+    Ok(())
+}
