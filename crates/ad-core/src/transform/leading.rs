@@ -1,5 +1,7 @@
 //! The first numbers of a result, without computing the rest.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::graph::{Graph, NodeId};
 use crate::ops::{Lowering, layout, matmul};
 use crate::shape::Shape;
@@ -7,46 +9,56 @@ use crate::shape::Shape;
 /// The first `len` numbers of a vector, where it is a matrix product in a row, or elementwise
 /// in such ones: a product of fewer rows. `None` where nothing would be saved.
 pub(crate) fn leading(graph: &mut Graph, id: NodeId, len: usize) -> Option<NodeId> {
-    let node = graph.node(id).clone();
-    if node.op.is(&layout::RESHAPE) {
-        return of_product(graph, node.inputs[0], len);
+    // An instruction that many others read is cut once.
+    let mut cut: FxHashMap<NodeId, Option<NodeId>> = FxHashMap::default();
+    for at in cone(graph, id) {
+        let node = graph.node(at).clone();
+        let shorter = if node.op.is(&layout::RESHAPE) {
+            of_product(graph, node.inputs[0], len)
+        } else if is_inside(graph, at) && node.inputs.iter().any(|x| cut[x].is_some()) {
+            let operand = |x: &NodeId| cut[x].unwrap_or_else(|| graph.slice(*x, 0, 0, len));
+            let operands = node.inputs.iter().map(operand).collect();
+            Some(graph.push(node.op, operands))
+        } else {
+            None
+        };
+        cut.insert(at, shorter);
     }
-    let alike = node.inputs.iter().all(|&x| *graph.shape(x) == node.shape);
-    if !alike || !matches!(node.op.def().lowering(), Lowering::Map(_)) {
-        return None;
-    }
-    let shorter: Vec<_> = node
-        .inputs
-        .iter()
-        .map(|&x| leading(graph, x, len))
-        .collect();
-    if shorter.iter().all(Option::is_none) {
-        return None;
-    }
-    let operands = node.inputs.iter().zip(shorter);
-    let operands = operands
-        .map(|(&whole, short)| short.unwrap_or_else(|| graph.slice(whole, 0, 0, len)))
-        .collect();
-    Some(graph.push(node.op, operands))
+    cut[&id]
 }
 
 /// The width of the matrix products that [`leading`] would cut, the least of them; `None` where it
 /// saves nothing.
 pub(crate) fn row_width(graph: &Graph, id: NodeId) -> Option<usize> {
-    let node = graph.node(id);
-    if node.op.is(&layout::RESHAPE) {
-        let product = graph.node(node.inputs[0]);
-        let is_product = product.op.is(&matmul::MATMUL) && product.shape.rank() == 2;
-        return is_product.then(|| product.shape.dims()[1]);
+    let width = |at: NodeId| {
+        let node = graph.node(at);
+        let product = graph.node(*node.inputs.first()?);
+        let cut = node.op.is(&layout::RESHAPE)
+            && product.op.is(&matmul::MATMUL)
+            && product.shape.rank() == 2;
+        cut.then(|| product.shape.dims()[1])
+    };
+    cone(graph, id).into_iter().filter_map(width).min()
+}
+
+/// Whether an instruction is elementwise: its operands then have its shape.
+fn is_inside(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.node(id).op.def().lowering(), Lowering::Map(_))
+}
+
+/// An instruction and what it is elementwise in, each once and operands first.
+fn cone(graph: &Graph, id: NodeId) -> Vec<NodeId> {
+    let (mut all, mut seen) = (vec![id], FxHashSet::from_iter([id]));
+    let mut next = 0;
+    while let Some(&at) = all.get(next) {
+        next += 1;
+        if is_inside(graph, at) {
+            let inputs = graph.node(at).inputs.iter().copied();
+            all.extend(inputs.filter(|&input| seen.insert(input)));
+        }
     }
-    let alike = node.inputs.iter().all(|&x| *graph.shape(x) == node.shape);
-    if !alike || !matches!(node.op.def().lowering(), Lowering::Map(_)) {
-        return None;
-    }
-    node.inputs
-        .iter()
-        .filter_map(|&x| row_width(graph, x))
-        .min()
+    all.sort_unstable();
+    all
 }
 
 /// The first `len` numbers of a matrix product, row by row.
@@ -65,6 +77,7 @@ fn of_product(graph: &mut Graph, id: NodeId, len: usize) -> Option<NodeId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::elementwise as ew;
 
     /// The shapes that a product multiplies.
     fn factors(graph: &Graph, product: NodeId) -> [Vec<usize>; 2] {
@@ -89,6 +102,26 @@ mod tests {
         assert_eq!(factors(&graph, matrix), [vec![3, 4], vec![4, 5]]);
         let vector = graph.input(2, &Shape::new(&[30]));
         assert_eq!(leading(&mut graph, vector, 12), None);
+    }
+
+    /// y ← y·sin y: the number of paths doubles at each step, that of instructions does not.
+    #[test]
+    fn shared_operands_are_cut_once() {
+        let mut graph = Graph::default();
+        let a = graph.input(0, &Shape::new(&[6, 4]));
+        let b = graph.input(1, &Shape::new(&[4, 5]));
+        let product = graph.matmul(a, b);
+        let mut y = graph.reshape(product, &Shape::new(&[30]));
+        for _ in 0..1000 {
+            let sin = graph.map1(&ew::SIN, y);
+            y = graph.mul(y, sin);
+        }
+        assert_eq!(row_width(&graph, y), Some(5));
+        let before = graph.len();
+        let short = leading(&mut graph, y, 12).unwrap();
+        assert_eq!(graph.shape(short).dims(), [12]);
+        // Two instructions a step, and the product of fewer rows: slice, product, reshape, slice.
+        assert_eq!(graph.len() - before, 2 * 1000 + 4);
     }
 
     #[test]

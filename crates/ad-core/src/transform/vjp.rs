@@ -19,9 +19,12 @@ pub(crate) fn vjp(
     for &(at, cotangent) in seeds {
         terms[at.index()].push(cotangent);
     }
-    let order: Vec<NodeId> = graph.ids().rev().collect();
-    for id in order {
-        let active = needed[id.index()] && depends[id.index()] && !wrt.contains(&id);
+    let mut ends = vec![false; graph.len()];
+    for id in wrt {
+        ends[id.index()] = true;
+    }
+    for id in graph.ids().rev() {
+        let active = needed[id.index()] && depends[id.index()] && !ends[id.index()];
         if active && !terms[id.index()].is_empty() {
             let cotangent = graph.add_all(&std::mem::take(&mut terms[id.index()]));
             pull_back(graph, id, cotangent, &depends, &mut terms);
