@@ -108,6 +108,9 @@ unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: &Bases<T>, scra
                 gemm(shape, bases.at(*a), bases.at(*b), bases.at(*c), scratch);
             }
             Instr::Reduce { job, from, to } => job.run(bases.at(*from), bases.at(*to), scratch),
+            Instr::Indexed { job, from, to } => {
+                job.run(bases.at(*from).cast_const(), bases.at(*to))
+            }
             Instr::Copy { job, from, to } => job.run(bases.at(*from).cast_const(), bases.at(*to)),
             Instr::Zero { job, to } => job.fill(bases.at(*to), T::zero()),
         }

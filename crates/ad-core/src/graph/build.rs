@@ -2,24 +2,31 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{Graph, NodeId, Operands};
 use crate::ops::elementwise as ew;
-use crate::ops::{Attr, Elementwise, Lowering, Op, layout, matmul, reduce, source, variable};
+use crate::ops::{
+    Attr, Elementwise, Lowering, Op, indexed, layout, matmul, reduce, source, variable,
+};
 use crate::shape::Shape;
 
 /// Where the tables of one graph are in another.
 #[derive(Debug)]
 pub(crate) struct Tables {
     arrays: Vec<usize>,
+    lists: Vec<usize>,
 }
 
 impl Tables {
     /// An operation of the one graph as one of the other.
     pub(crate) fn renumbered(&self, op: &Op) -> Op {
-        match source::array_position(op) {
-            Some(position) => source::array_at(op, self.arrays[position]),
+        if let Some(position) = source::array_position(op) {
+            return source::array_at(op, self.arrays[position]);
+        }
+        match indexed::list_number(op) {
+            Some(list) => indexed::with_list(op, self.lists[list]),
             None => op.clone(),
         }
     }
@@ -127,18 +134,19 @@ impl Graph {
         self.constant(values.into(), &Shape::new(&[n, n]))
     }
 
-    /// Takes over the constant arrays of another graph, to which its instructions refer by number.
+    /// Takes over the constant arrays and lists of another graph, to which its instructions refer by number.
     pub(crate) fn adopt_tables(&mut self, from: &Self) -> Tables {
+        let own = self.arrays.iter().enumerate();
+        let mut known: FxHashMap<_, _> = own.map(|(at, own)| (Arc::as_ptr(own), at)).collect();
         let mut place = |array: &Arc<[f64]>| {
-            let known = self.arrays.iter().position(|own| Arc::ptr_eq(own, array));
-            known.unwrap_or_else(|| {
+            *known.entry(Arc::as_ptr(array)).or_insert_with(|| {
                 self.arrays.push(Arc::clone(array));
                 self.arrays.len() - 1
             })
         };
-        Tables {
-            arrays: from.arrays.iter().map(&mut place).collect(),
-        }
+        let arrays = from.arrays.iter().map(&mut place).collect();
+        let lists = from.lists.iter().map(|list| self.list_of(list)).collect();
+        Tables { arrays, lists }
     }
 
     pub(crate) fn map1(&mut self, op: &'static Elementwise, x: NodeId) -> NodeId {
@@ -217,6 +225,14 @@ impl Graph {
         self.push(op, pieces.iter().map(|piece| piece.1).collect())
     }
 
+    /// The elements of one axis at the given positions, in their order.
+    pub(crate) fn gather(&mut self, x: NodeId, axis: usize, positions: &[u32]) -> NodeId {
+        let size = positions.iter().max().map_or(0, |&last| last as usize + 1);
+        let (list, len) = (self.list_of(positions), positions.len());
+        let attr = Attr::ints(&[axis, list, len, size]);
+        self.push(Op::new(&indexed::GATHER, attr), Operands::from_slice(&[x]))
+    }
+
     /// Sums over axes (sorted, distinct) and drops them.
     pub(crate) fn sum(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
         let op = Op::new(&reduce::SUM, Attr::ints(axes));
@@ -231,7 +247,7 @@ impl Graph {
     }
 
     /// The sum of terms of one shape. Pieces placed side by side are joined into one placement,
-    /// so that the gradient of many slices of one array is one pass over it.
+    /// so that the gradient of many slices of one array is one pass over it (a few, if they overlap).
     pub(crate) fn add_all(&mut self, terms: &[NodeId]) -> NodeId {
         let (placed, mut rest) = layout::join_placements(self, terms);
         rest.extend(placed);

@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 
 use crate::ops::{Attr, Op};
@@ -50,6 +50,10 @@ pub(crate) struct Graph {
     known: HashTable<NodeId>,
     /// The arrays of constant instructions.
     arrays: Vec<Arc<[f64]>>,
+    /// The lists of positions, equal ones once.
+    lists: Vec<Arc<[u32]>>,
+    /// The number of each list. Only ever looked up, never iterated.
+    known_lists: FxHashMap<Arc<[u32]>, usize>,
     /// The caller's line for instructions that came from recording.
     sites: Vec<Option<&'static Location<'static>>>,
     /// How many variables and placeholders were made; each has a number of its own.
@@ -77,10 +81,27 @@ impl Graph {
         &self.arrays[index]
     }
 
-    /// A graph without instructions that knows the same constant arrays.
+    pub(crate) fn list(&self, index: usize) -> &Arc<[u32]> {
+        &self.lists[index]
+    }
+
+    /// The number of a list of positions.
+    pub(crate) fn list_of(&mut self, positions: &[u32]) -> usize {
+        if let Some(&known) = self.known_lists.get(positions) {
+            return known;
+        }
+        let list: Arc<[u32]> = positions.into();
+        self.lists.push(Arc::clone(&list));
+        self.known_lists.insert(list, self.lists.len() - 1);
+        self.lists.len() - 1
+    }
+
+    /// A graph without instructions that knows the same constant arrays and lists.
     pub(crate) fn without_nodes(&self) -> Self {
         Self {
             arrays: self.arrays.clone(),
+            lists: self.lists.clone(),
+            known_lists: self.known_lists.clone(),
             ..Self::default()
         }
     }

@@ -13,6 +13,7 @@
 mod copy;
 mod finite;
 pub(crate) mod gemm;
+mod indexed;
 mod isa;
 mod map;
 mod opaque;
@@ -23,6 +24,7 @@ pub(crate) use copy::{StridedCopy, gather};
 pub use finite::all_finite;
 pub(crate) use gemm::GemmScalar;
 pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
+pub(crate) use indexed::IndexedJob;
 pub(crate) use isa::{Isa, Level};
 pub(crate) use map::{LaneOp, MapKernel, MapTable};
 pub(crate) use reduce::ReduceJob;

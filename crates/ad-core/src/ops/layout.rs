@@ -1,6 +1,9 @@
 //! Primitives that move no number through arithmetic: reshape, permute, slice, broadcast, place,
 //! and the stopped gradient. All but `place` are views: another way to read the operand's memory.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, stretch};
 use crate::graph::{Graph, NodeId};
 use crate::plan::View;
@@ -412,33 +415,83 @@ fn rows_of_placement(graph: &mut Graph, vector: NodeId, to: &[usize]) -> Option<
     Some(graph.place(0, size / width, &[(offset / width, rows)]))
 }
 
-/// Joins those of the terms of a sum that are placements into the same axis without overlap.
-/// Returns the joined placements and the other terms.
+/// Part of a placement: where it begins and ends along the axis.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: usize,
+    end: usize,
+    piece: NodeId,
+}
+
+/// Joins those of the terms of a sum that are placements along the same axis: into one placement if
+/// they do not overlap, else into as few as overlap at one place. Returns the placements and the other
+/// terms.
 pub(crate) fn join_placements(graph: &mut Graph, terms: &[NodeId]) -> (Vec<NodeId>, Vec<NodeId>) {
     let (placed, rest): (Vec<_>, Vec<_>) =
         terms.iter().partition(|&&id| graph.node(id).op.is(&PLACE));
-    let mut pieces: Vec<(usize, usize, usize, NodeId)> = Vec::new();
-    for &term in &placed {
-        let node = graph.node(term);
-        let (axis, _, offsets) = placement(&node.op.attr);
-        pieces.extend(
-            node.inputs
-                .iter()
-                .zip(offsets)
-                .map(|(&id, &offset)| (axis, offset, offset + graph.shape(id).dims()[axis], id)),
-        );
-    }
-    pieces.sort_by_key(|piece| (piece.0, piece.1));
-    let disjoint = pieces
-        .windows(2)
-        .all(|pair| pair[0].0 == pair[1].0 && pair[0].2 <= pair[1].1);
-    if placed.len() < 2 || !disjoint {
+    if placed.len() < 2 {
         return (placed, rest);
     }
-    let axis = pieces[0].0;
-    let size = graph.shape(placed[0]).dims()[axis];
-    let pieces: Vec<_> = pieces.iter().map(|piece| (piece.1, piece.3)).collect();
-    (vec![graph.place(axis, size, &pieces)], rest)
+    let rank = graph.shape(placed[0]).rank();
+    let mut joined = Vec::new();
+    for axis in 0..rank {
+        let along = |id: &NodeId| placement(&graph.node(*id).op.attr).0 == axis;
+        let placed: Vec<NodeId> = placed.iter().copied().filter(along).collect();
+        if placed.len() < 2 {
+            joined.extend(placed);
+            continue;
+        }
+        let size = graph.shape(placed[0]).dims()[axis];
+        for layer in layers(parts(graph, axis, &placed)) {
+            let pieces: Vec<_> = layer.iter().map(|part| (part.start, part.piece)).collect();
+            joined.push(graph.place(axis, size, &pieces));
+        }
+    }
+    (joined, rest)
+}
+
+/// The parts of placements along an axis, in order; parts of one place are added up.
+fn parts(graph: &mut Graph, axis: usize, placed: &[NodeId]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for &term in placed {
+        let node = graph.node(term);
+        let offsets = placement(&node.op.attr).2;
+        parts.extend(node.inputs.iter().zip(offsets).map(|(&piece, &start)| {
+            let end = start + graph.shape(piece).dims()[axis];
+            Part { start, end, piece }
+        }));
+    }
+    parts.sort_by_key(|part| (part.start, part.end));
+    parts
+        .chunk_by(|a, b| (a.start, a.end) == (b.start, b.end))
+        .map(|same| {
+            let pieces: Vec<NodeId> = same.iter().map(|part| part.piece).collect();
+            let piece = graph.add_all(&pieces);
+            Part { piece, ..same[0] }
+        })
+        .collect()
+}
+
+/// Parts in order as layers without overlap, each part in the layer that ends first: no more layers
+/// than parts that overlap at one place.
+fn layers(parts: Vec<Part>) -> Vec<Vec<Part>> {
+    let mut layers: Vec<Vec<Part>> = Vec::new();
+    let mut ends: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
+    for part in parts {
+        let layer = match ends.peek() {
+            Some(&Reverse((end, layer))) if end <= part.start => {
+                ends.pop();
+                layer
+            }
+            _ => {
+                layers.push(Vec::new());
+                layers.len() - 1
+            }
+        };
+        layers[layer].push(part);
+        ends.push(Reverse((part.end, layer)));
+    }
+    layers
 }
 
 /// The operand itself, through which no derivative passes.

@@ -5,6 +5,7 @@
 //! [`Lowering`]. So a new primitive touches its family's file and that family's list.
 
 pub(crate) mod elementwise;
+pub(crate) mod indexed;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod reduce;
@@ -127,6 +128,13 @@ pub(crate) enum Rule {
     Reduction,
 }
 
+/// What is done with a list of positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Indexed {
+    Gather,
+    ScatterAdd,
+}
+
 /// How a primitive runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Lowering {
@@ -140,6 +148,8 @@ pub(crate) enum Lowering {
     Place,
     /// A reduction of one array along some axes.
     Reduce(Reduction),
+    /// Elements by a list of positions.
+    Indexed(Indexed),
     /// A matrix product.
     MatMul,
 }

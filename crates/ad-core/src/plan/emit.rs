@@ -1,5 +1,8 @@
 //! Resolves addresses and picks kernels.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::memory::{self, Interval};
@@ -7,8 +10,8 @@ use super::schedule::{Home, Schedule, Work, schedule};
 use super::view::View;
 use super::{BLOCK, Gather, Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::{GemmShape, Level, ReduceJob, StridedCopy, gemm_scratch};
-use crate::ops::{Lowering, source};
+use crate::kernels::{GemmShape, IndexedJob, Level, ReduceJob, StridedCopy, gemm_scratch};
+use crate::ops::{Lowering, indexed, source};
 use crate::real::Real;
 
 /// Plans the program that computes `outputs`; inputs are counted up to `n_inputs`.
@@ -27,6 +30,7 @@ pub(crate) fn compile<T: Real>(graph: &Graph, outputs: &[NodeId], n_inputs: usiz
             scratch: 0,
         },
         constants: vec![None; graph.len()],
+        tops: tops(graph, &schedule.homes),
         schedule,
     };
     let layout = {
@@ -49,11 +53,31 @@ pub(crate) fn compile<T: Real>(graph: &Graph, outputs: &[NodeId], n_inputs: usiz
     emitter.plan
 }
 
+/// The buffer (or the output) that holds an instruction's value in the end, and where in it.
+type Top = (Result<NodeId, usize>, usize);
+
+/// The places of all instructions' values, those of placements before those of their pieces.
+fn tops(graph: &Graph, homes: &[Option<Home>]) -> Vec<Top> {
+    let mut tops: Vec<Top> = graph.ids().map(|id| (Ok(id), 0)).collect();
+    for id in graph.ids().rev() {
+        tops[id.index()] = match homes[id.index()] {
+            None => continue,
+            Some(Home::Output(at)) => (Err(at), 0),
+            Some(Home::Inside { parent, offset }) => {
+                let (buffer, outer) = tops[parent.index()];
+                (buffer, outer + offset)
+            }
+        };
+    }
+    tops
+}
+
 struct Emitter<'a, T> {
     graph: &'a Graph,
     level: Level,
     schedule: Schedule,
     offsets: Vec<Option<usize>>,
+    tops: Vec<Top>,
     plan: Plan<T>,
     /// Where each constant instruction's values stand.
     constants: Vec<Option<usize>>,
@@ -65,22 +89,8 @@ impl<T: Real> Emitter<'_, T> {
         Space(u16::try_from(space).expect("fewer than 2¹⁶ inputs and outputs"))
     }
 
-    /// The buffer that holds an instruction's value in the end, and where in it.
-    fn top(&self, mut id: NodeId) -> (Result<NodeId, usize>, usize) {
-        let mut offset = 0;
-        loop {
-            match self.schedule.homes[id.index()] {
-                None => return (Ok(id), offset),
-                Some(Home::Output(at)) => return (Err(at), offset),
-                Some(Home::Inside {
-                    parent,
-                    offset: inside,
-                }) => {
-                    offset += inside;
-                    id = parent;
-                }
-            }
-        }
+    fn top(&self, id: NodeId) -> Top {
+        self.tops[id.index()]
     }
 
     /// The lives of all buffers that need memory in the arena.
@@ -124,7 +134,9 @@ impl<T: Real> Emitter<'_, T> {
                 stores.iter().for_each(|&store| touch(store));
             }
             Work::MatMul { out, a, b, .. } => [a.base, b.base, *out].into_iter().for_each(touch),
-            Work::Reduce { out, input, .. } => [input.base, *out].into_iter().for_each(touch),
+            Work::Reduce { out, input, .. } | Work::Indexed { out, input, .. } => {
+                [input.base, *out].into_iter().for_each(touch);
+            }
             Work::Copy { to, from } => [from.base, to.base].into_iter().for_each(touch),
             Work::Zero { to } => touch(to.base),
         }
@@ -157,35 +169,52 @@ impl<T: Real> Emitter<'_, T> {
         if stores.len() > 64 {
             return;
         }
-        let reads = self.chain_reads(members);
+        let dying = self.dying(at, &self.chain_reads(members), lives);
         let mut taken: Vec<NodeId> = Vec::new();
         for &store in stores {
             let fresh = lives[store.index()].is_some_and(|life| life.first == at);
             if self.top(store) != (Ok(store), 0) || !fresh {
                 continue;
             }
-            let whole_until = |buffer: NodeId| {
-                reads
-                    .iter()
-                    .filter(|(_, view)| self.top(view.base).0 == Ok(buffer))
-                    .all(|&(member, view)| {
-                        member <= store
-                            && view.is_contiguous()
-                            && view.base == buffer
-                            && view.offset == 0
-                    })
+            let len = self.graph.shape(store).len();
+            let fits = |&&(buffer, last): &&(NodeId, NodeId)| {
+                last <= store && self.graph.shape(buffer).len() == len && !taken.contains(&buffer)
             };
-            let dying = reads.iter().map(|(_, view)| view.base).find(|&buffer| {
-                lives[buffer.index()].is_some_and(|life| life.last == at && life.first < at)
-                    && self.graph.shape(buffer).len() == self.graph.shape(store).len()
-                    && !taken.contains(&buffer)
-                    && whole_until(buffer)
-            });
-            if let (Some(buffer), Some(life)) = (dying, &mut lives[store.index()]) {
+            if let (Some(&(buffer, _)), Some(life)) =
+                (dying.iter().find(fits), &mut lives[store.index()])
+            {
                 life.takes_over = Some(buffer);
                 taken.push(buffer);
             }
         }
+    }
+
+    /// The buffers that a chain reads last, and whole, element by element; with the last member that
+    /// reads each.
+    fn dying(
+        &self,
+        at: usize,
+        reads: &[(NodeId, &View)],
+        lives: &[Option<Interval>],
+    ) -> Vec<(NodeId, NodeId)> {
+        let mut places: FxHashMap<NodeId, usize> = FxHashMap::default();
+        let mut found: Vec<(NodeId, NodeId, bool)> = Vec::new();
+        for &(member, view) in reads {
+            let Ok(buffer) = self.top(view.base).0 else {
+                continue;
+            };
+            if lives[buffer.index()].is_none_or(|life| life.last != at || life.first >= at) {
+                continue;
+            }
+            let whole = view.is_contiguous() && view.base == buffer && view.offset == 0;
+            let place = *places.entry(buffer).or_insert(found.len());
+            match found.get_mut(place) {
+                Some(known) => (known.1, known.2) = (known.1.max(member), known.2 && whole),
+                None => found.push((buffer, member, whole)),
+            }
+        }
+        let whole = found.into_iter().filter(|found| found.2);
+        whole.map(|(buffer, last, _)| (buffer, last)).collect()
     }
 
     fn base_loc(&mut self, id: NodeId) -> Loc {
@@ -254,6 +283,17 @@ impl<T: Real> Emitter<'_, T> {
                 self.plan.scratch = self.plan.scratch.max(job.scratch());
                 Instr::Reduce {
                     job,
+                    from: self.loc(input),
+                    to: self.base_loc(*out),
+                }
+            }
+            Work::Indexed { out, input, kind } => {
+                let node = self.graph.node(*out);
+                let positions = indexed::positions(&node.op.attr);
+                let list = Arc::clone(self.graph.list(positions.list));
+                let operand = (&input.shape, &input.strides[..]);
+                Instr::Indexed {
+                    job: IndexedJob::new(*kind, list, positions.axis, operand, &node.shape),
                     from: self.loc(input),
                     to: self.base_loc(*out),
                 }

@@ -1,6 +1,6 @@
 //! Liveness and layout: which buffers share memory in one arena.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::NodeId;
 
@@ -94,10 +94,13 @@ impl Region {
     }
 }
 
-/// Free pieces of the arena, in order and merged with their neighbours.
+/// Free pieces of the arena, merged with their neighbours.
 #[derive(Default)]
 struct FreeList {
-    pieces: Vec<(usize, usize)>,
+    /// (length, offset): the first one that is long enough fits best.
+    by_len: BTreeSet<(usize, usize)>,
+    /// The length of the piece at each offset.
+    by_offset: BTreeMap<usize, usize>,
     end: usize,
 }
 
@@ -106,23 +109,17 @@ impl FreeList {
         if len == 0 {
             return 0;
         }
-        let fitting = self
-            .pieces
-            .iter()
-            .enumerate()
-            .filter(|(_, piece)| piece.1 >= len);
-        if let Some((at, &(offset, size))) = fitting.min_by_key(|(_, piece)| piece.1) {
-            if size == len {
-                self.pieces.remove(at);
-            } else {
-                self.pieces[at] = (offset + len, size - len);
+        if let Some(&(size, offset)) = self.by_len.range((len, 0)..).next() {
+            self.remove(offset, size);
+            if size > len {
+                self.insert(offset + len, size - len);
             }
             return offset;
         }
         // Grow, from the last free piece on if it reaches the end.
-        let offset = match self.pieces.last() {
-            Some(&(offset, size)) if offset + size == self.end => {
-                self.pieces.pop();
+        let offset = match self.by_offset.last_key_value() {
+            Some((&offset, &size)) if offset + size == self.end => {
+                self.remove(offset, size);
                 offset
             }
             _ => self.end,
@@ -131,20 +128,31 @@ impl FreeList {
         offset
     }
 
-    fn release(&mut self, offset: usize, len: usize) {
+    fn release(&mut self, mut offset: usize, mut len: usize) {
         if len == 0 {
             return;
         }
-        let at = self.pieces.partition_point(|piece| piece.0 < offset);
-        self.pieces.insert(at, (offset, len));
-        if at + 1 < self.pieces.len() && offset + len == self.pieces[at + 1].0 {
-            self.pieces[at].1 += self.pieces[at + 1].1;
-            self.pieces.remove(at + 1);
+        if let Some(&after) = self.by_offset.get(&(offset + len)) {
+            self.remove(offset + len, after);
+            len += after;
         }
-        if at > 0 && self.pieces[at - 1].0 + self.pieces[at - 1].1 == offset {
-            self.pieces[at - 1].1 += self.pieces[at].1;
-            self.pieces.remove(at);
+        if let Some((&before, &size)) = self.by_offset.range(..offset).next_back()
+            && before + size == offset
+        {
+            self.remove(before, size);
+            (offset, len) = (before, len + size);
         }
+        self.insert(offset, len);
+    }
+
+    fn insert(&mut self, offset: usize, len: usize) {
+        self.by_len.insert((len, offset));
+        self.by_offset.insert(offset, len);
+    }
+
+    fn remove(&mut self, offset: usize, len: usize) {
+        self.by_len.remove(&(len, offset));
+        self.by_offset.remove(&offset);
     }
 }
 

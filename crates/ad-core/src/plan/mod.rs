@@ -10,7 +10,7 @@ mod memory;
 mod schedule;
 mod view;
 
-use crate::kernels::{GemmShape, MapKernel, ReduceJob, StridedCopy};
+use crate::kernels::{GemmShape, IndexedJob, MapKernel, ReduceJob, StridedCopy};
 use crate::shape::Dims;
 
 pub(crate) use emit::compile;
@@ -132,6 +132,11 @@ pub(crate) enum Instr<T> {
         from: Loc,
         to: Loc,
     },
+    Indexed {
+        job: IndexedJob,
+        from: Loc,
+        to: Loc,
+    },
     Copy {
         job: StridedCopy,
         from: Loc,
@@ -183,6 +188,7 @@ impl<T> Instr<T> {
                 shared(s.a_batch) * s.m * s.k + shared(s.b_batch) * s.k * s.n + c
             }
             Self::Reduce { job, .. } => job.traffic(),
+            Self::Indexed { job, .. } => 2 * job.len(),
             Self::Copy { job, .. } => 2 * job.len(),
             Self::Zero { job, .. } => job.len(),
         }

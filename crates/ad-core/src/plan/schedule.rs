@@ -4,8 +4,10 @@
 //! runs when one of them, or an output, asks for it: it then takes along all elementwise ancestors
 //! of the same shape that are not in memory yet, as one fused chain.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::graph::{Graph, NodeId};
-use crate::ops::{Lowering, Reduction, elementwise as ew, layout};
+use crate::ops::{Indexed, Lowering, Reduction, elementwise as ew, layout};
 use crate::shape::{Dims, Shape};
 
 use super::view::View;
@@ -31,6 +33,12 @@ pub(crate) enum Work {
         input: View,
         axes: Dims,
         kind: Reduction,
+    },
+    /// Elements of `input` by a list.
+    Indexed {
+        out: NodeId,
+        input: View,
+        kind: Indexed,
     },
     Copy {
         to: View,
@@ -65,8 +73,12 @@ pub(crate) fn schedule(graph: &Graph, outputs: &[NodeId]) -> Schedule {
     let uses = graph.use_counts(&needed, outputs);
     let mut scheduler = Scheduler {
         graph,
-        sums: vec![None; graph.len()],
+        is_sum: vec![false; graph.len()],
         absorbed: vec![false; graph.len()],
+        adds_to: vec![None; graph.len()],
+        begun: vec![false; graph.len()],
+        left_to_placements: views_of_placements(graph, &needed, outputs),
+        static_views: FxHashMap::default(),
         state: vec![State::Absent; graph.len()],
         views: vec![None; graph.len()],
         homes: vec![None; graph.len()],
@@ -93,6 +105,32 @@ pub(crate) fn schedule(graph: &Graph, outputs: &[NodeId]) -> Schedule {
     }
 }
 
+/// Views on the way to a buffer that are followed again each time; longer ways are remembered.
+const REMEMBERED: usize = 4;
+
+/// The numbers of a piece that is computed together with others: one, or one of each vector of a stack.
+const SMALL: usize = 16;
+
+/// The views of few numbers that placements alone read.
+fn views_of_placements(graph: &Graph, needed: &[bool], outputs: &[NodeId]) -> Vec<bool> {
+    let mut left: Vec<bool> = graph
+        .ids()
+        .map(|id| needed[id.index()] && graph.shape(id).len() <= SMALL)
+        .collect();
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        let node = graph.node(id);
+        if !matches!(node.op.def().lowering(), Lowering::Place) {
+            for input in &node.inputs {
+                left[input.index()] = false;
+            }
+        }
+    }
+    for output in outputs {
+        left[output.index()] = false;
+    }
+    left
+}
+
 /// The most cheap instructions of other chains that one chain computes again: without a limit the
 /// chains of a long scalar program would each begin at its start.
 const MAX_AGAIN: usize = 16;
@@ -107,10 +145,18 @@ enum State {
 
 struct Scheduler<'a> {
     graph: &'a Graph,
-    /// For a sum whose terms are all products that nothing else reads: those products.
-    sums: Vec<Option<Vec<NodeId>>>,
+    /// Sums whose terms are all products that nothing else reads.
+    is_sum: Vec<bool>,
     /// Products and sums that run as part of a larger sum.
     absorbed: Vec<bool>,
+    /// The whole sum that such a part adds to.
+    adds_to: Vec<Option<NodeId>>,
+    /// Whether a sum has its first product.
+    begun: Vec<bool>,
+    /// Views that only placements read, of a few numbers each.
+    left_to_placements: Vec<bool>,
+    /// What long chains of views show.
+    static_views: FxHashMap<NodeId, Option<View>>,
     state: Vec<State>,
     views: Vec<Option<View>>,
     homes: Vec<Option<Home>>,
@@ -122,30 +168,23 @@ impl Scheduler<'_> {
     fn find_product_sums(&mut self, needed: &[bool], uses: &[u32]) {
         for id in self.graph.ids().filter(|id| needed[id.index()]) {
             let node = self.graph.node(id);
-            if !node.op.is(&ew::ADD) {
-                continue;
-            }
-            let terms: Option<Vec<NodeId>> = node
-                .inputs
-                .iter()
-                .map(|&input| {
-                    let product = matches!(self.lowering(input), Lowering::MatMul);
-                    let only_here = uses[input.index()] == 1;
-                    let terms = if product {
-                        Some(vec![input])
-                    } else {
-                        self.sums[input.index()].clone()
-                    };
-                    terms.filter(|_| only_here)
-                })
-                .collect::<Option<Vec<_>>>()
-                .map(|lists| lists.concat());
-            if terms.is_some() {
+            let is_term = |input: &NodeId| {
+                let product = matches!(self.lowering(*input), Lowering::MatMul);
+                uses[input.index()] == 1 && (product || self.is_sum[input.index()])
+            };
+            if node.op.is(&ew::ADD) && node.inputs.iter().all(is_term) {
+                self.is_sum[id.index()] = true;
                 for input in &node.inputs {
                     self.absorbed[input.index()] = true;
                 }
             }
-            self.sums[id.index()] = terms;
+        }
+        // From the last sum down: each term adds to what the sum that reads it adds to.
+        for id in self.graph.ids().rev().filter(|id| self.is_sum[id.index()]) {
+            let total = self.adds_to[id.index()].unwrap_or(id);
+            for input in &self.graph.node(id).inputs {
+                self.adds_to[input.index()] = Some(total);
+            }
         }
     }
 
@@ -154,23 +193,34 @@ impl Scheduler<'_> {
     }
 
     fn is_map(&self, id: NodeId) -> bool {
-        matches!(self.lowering(id), Lowering::Map(_)) && self.sums[id.index()].is_none()
+        matches!(self.lowering(id), Lowering::Map(_)) && !self.is_sum[id.index()]
     }
 
     /// The view that an instruction is of its base, as far as strides can say it.
-    fn static_view(&self, id: NodeId) -> Option<View> {
-        let node = self.graph.node(id);
-        match node.op.def().lowering() {
-            Lowering::View => {
-                let input = self.static_view(node.inputs[0])?;
-                node.op.def().view(&node.op.attr, &input, &node.shape)
+    fn static_view(&mut self, id: NodeId) -> Option<View> {
+        let (mut path, mut at) = (Vec::new(), id);
+        let mut view = loop {
+            let node = self.graph.node(at);
+            match self.static_views.get(&at) {
+                Some(known) => break known.clone(),
+                None if matches!(node.op.def().lowering(), Lowering::View) => path.push(at),
+                None => break Some(View::whole(at, &node.shape)),
             }
-            _ => Some(View::whole(id, &node.shape)),
+            at = node.inputs[0];
+        };
+        let long = path.len() > REMEMBERED;
+        for &at in path.iter().rev() {
+            let node = self.graph.node(at);
+            view = view.and_then(|view| node.op.def().view(&node.op.attr, &view, &node.shape));
+            if long {
+                self.static_views.insert(at, view.clone());
+            }
         }
+        view
     }
 
     /// The instruction whose whole buffer this one is, in the same order, if there is one.
-    fn base_of(&self, id: NodeId) -> Option<NodeId> {
+    fn base_of(&mut self, id: NodeId) -> Option<NodeId> {
         let view = self.static_view(id)?;
         let whole = view.is_contiguous()
             && view.offset == 0
@@ -232,13 +282,15 @@ impl Scheduler<'_> {
     }
 
     fn visit(&mut self, id: NodeId, is_output: bool) {
+        // A product joins its sum at once: what it multiplies need not last until the sum is read.
+        if let (Some(sum), Lowering::MatMul) = (self.adds_to[id.index()], self.lowering(id)) {
+            let accumulate = std::mem::replace(&mut self.begun[sum.index()], true);
+            return self.product(sum, id, accumulate);
+        }
         if self.absorbed[id.index()] {
             return;
         }
-        if let Some(products) = self.sums[id.index()].clone() {
-            for (at, product) in products.into_iter().enumerate() {
-                self.product(id, product, at > 0);
-            }
+        if self.is_sum[id.index()] {
             self.state[id.index()] = State::InMemory;
             return;
         }
@@ -254,12 +306,22 @@ impl Scheduler<'_> {
                     kind,
                 });
             }
+            Lowering::Indexed(kind) => {
+                let input = self.operand(self.graph.node(id).inputs[0]);
+                self.works.push(Work::Indexed {
+                    out: id,
+                    input,
+                    kind,
+                });
+            }
             Lowering::Place => self.place(id),
             Lowering::Map(_) if is_output => return self.materialize(id),
             // What a view shows is brought to memory in order: left to its reader, a chain of views
             // and elementwise instructions would be followed back recursively.
             Lowering::View => {
-                self.operand(id);
+                if !self.left_to_placements[id.index()] {
+                    self.operand(id);
+                }
                 return;
             }
             Lowering::Map(_) | Lowering::Source => return,
@@ -279,6 +341,7 @@ impl Scheduler<'_> {
     }
 
     fn place(&mut self, id: NodeId) {
+        self.compute_small_pieces(id);
         let mut end = 0;
         let (axis, size, _) = layout::placement(&self.graph.node(id).op.attr);
         let whole = View::whole(id, self.graph.shape(id));
@@ -306,15 +369,46 @@ impl Scheduler<'_> {
                 parent: id,
                 offset: target.offset,
             };
-            let there = self
-                .base_of(piece)
-                .is_some_and(|base| self.homes[base.index()] == Some(home));
-            if !there {
+            let base = self.base_of(piece);
+            if base.is_none_or(|base| self.homes[base.index()] != Some(home)) {
                 self.works.push(Work::Copy { to: target, from });
             }
         }
         if end < size {
             self.works.push(gap(end, size));
+        }
+    }
+
+    /// Computes the pieces of a few numbers of a placement, those of one shape in one chain: thousands
+    /// of numbers side by side would else be as many kernel calls.
+    fn compute_small_pieces(&mut self, id: NodeId) {
+        let mut shapes: Vec<(Shape, Vec<NodeId>)> = Vec::new();
+        for &piece in &self.graph.node(id).inputs {
+            let left = self.left_to_placements[piece.index()]
+                && matches!(self.lowering(piece), Lowering::View);
+            let base = if left {
+                self.graph.node(piece).inputs[0]
+            } else {
+                piece
+            };
+            let absent = self.is_map(base) && self.state[base.index()] == State::Absent;
+            let shape = self.graph.shape(base);
+            if !absent || shape.len() > SMALL {
+                continue;
+            }
+            match shapes.iter_mut().find(|(known, _)| known == shape) {
+                Some((_, roots)) => roots.push(base),
+                None => shapes.push((shape.clone(), vec![base])),
+            }
+        }
+        for (_, mut roots) in shapes {
+            roots.sort_unstable();
+            roots.dedup();
+            // One shape's chain may have computed another one's pieces.
+            roots.retain(|root| self.state[root.index()] == State::Absent);
+            if !roots.is_empty() {
+                self.chain(&roots);
+            }
         }
     }
 
@@ -351,7 +445,7 @@ impl Scheduler<'_> {
         match self.state[id.index()] {
             State::InMemory => {}
             State::InChain(at) => self.store(id, at),
-            State::Absent => self.chain(id),
+            State::Absent => self.chain(&[id]),
         }
     }
 
@@ -363,11 +457,11 @@ impl Scheduler<'_> {
         self.state[id.index()] = State::InMemory;
     }
 
-    /// Fuses an instruction with its elementwise ancestors of the same shape into one chain.
-    fn chain(&mut self, root: NodeId) {
-        let shape = self.graph.shape(root).clone();
-        let (mut members, mut open) = (vec![root], vec![root]);
-        let (mut seen, mut n_again) = (rustc_hash::FxHashSet::default(), 0);
+    /// Fuses instructions of one shape with their elementwise ancestors of that shape into one chain.
+    fn chain(&mut self, roots: &[NodeId]) {
+        let shape = self.graph.shape(roots[0]).clone();
+        let (mut members, mut open) = (roots.to_vec(), roots.to_vec());
+        let (mut seen, mut n_again) = (FxHashSet::from_iter(roots.iter().copied()), 0);
         while let Some(member) = open.pop() {
             for input in self.graph.node(member).inputs.clone() {
                 if !seen.insert(input) {
@@ -388,11 +482,13 @@ impl Scheduler<'_> {
                 self.state[member.index()] = State::InChain(at);
             }
         }
-        self.state[root.index()] = State::InMemory;
+        for root in roots {
+            self.state[root.index()] = State::InMemory;
+        }
         self.works.push(Work::Map {
             shape,
             members,
-            stores: vec![root],
+            stores: roots.to_vec(),
         });
     }
 

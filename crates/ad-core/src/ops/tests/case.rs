@@ -64,6 +64,10 @@ pub(super) struct Operand {
     pub(super) via: Via,
 }
 
+/// The lists of positions that samples refer to by number: one with a repetition, and one in
+/// descending order.
+pub(super) const LISTS: [&[u32]; 2] = [&[3, 0, 2, 0, 1], &[2, 1, 0]];
+
 /// Where the numbers of the inputs lie.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Draw {
@@ -103,6 +107,9 @@ impl Case {
     pub(super) fn record(&self, graph: &mut Graph) -> Result<(Vec<NodeId>, NodeId), String> {
         let mut inputs = Vec::new();
         let mut operands = Vec::new();
+        for list in LISTS {
+            graph.list_of(list);
+        }
         for (at, operand) in self.operands.iter().enumerate() {
             let input = graph.input(at, &Shape::new(operand.dims));
             inputs.push(input);

@@ -8,7 +8,9 @@ mod reference;
 mod samples;
 
 use super::Primitive;
-use super::{elementwise::ELEMENTWISE, layout::LAYOUT, matmul::MATMUL, reduce::REDUCE};
+use super::{
+    elementwise::ELEMENTWISE, indexed::INDEXED, layout::LAYOUT, matmul::MATMUL, reduce::REDUCE,
+};
 
 /// Every primitive that computes something from operands.
 fn primitives() -> Vec<&'static dyn Primitive> {
@@ -16,6 +18,7 @@ fn primitives() -> Vec<&'static dyn Primitive> {
     all.extend(ELEMENTWISE.iter().map(|&op| op as &dyn Primitive));
     all.extend(LAYOUT);
     all.extend(REDUCE);
+    all.extend(INDEXED);
     all.push(&MATMUL);
     all
 }

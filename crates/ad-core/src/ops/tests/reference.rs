@@ -1,6 +1,6 @@
 //! What every primitive computes, in plain Rust, one element at a time.
 
-use super::case::{Tensor, indices};
+use super::case::{LISTS, Tensor, indices};
 use crate::ops::Attr;
 
 /// The result of a primitive.
@@ -30,6 +30,8 @@ pub(super) fn evaluate(name: &str, attr: &Attr, operands: &[Tensor]) -> Result<T
         "logsumexp" => reduce(x, ints, |terms| {
             terms.iter().map(|x| x.exp()).sum::<f64>().ln()
         }),
+        "gather" => gather(x, ints[0], LISTS[ints[1]]),
+        "scatter_add" => scatter_add(x, ints[0], LISTS[ints[1]], ints[3]),
         "matmul" => matmul(x, &operands[1]),
         _ => return Err("no reference: state in `reference` what it computes".into()),
     })
@@ -121,6 +123,30 @@ fn place(ints: &[usize], operands: &[Tensor]) -> Tensor {
         }
     }
     result
+}
+
+fn gather(x: &Tensor, axis: usize, list: &[u32]) -> Tensor {
+    let mut dims = x.dims.clone();
+    dims[axis] = list.len();
+    Tensor::from_fn(&dims, |at| {
+        let mut from = at.to_vec();
+        from[axis] = list[at[axis]] as usize;
+        x.get(&from)
+    })
+}
+
+fn scatter_add(x: &Tensor, axis: usize, list: &[u32], size: usize) -> Tensor {
+    let mut dims = x.dims.clone();
+    dims[axis] = size;
+    Tensor::from_fn(&dims, |at| {
+        let here = (0..list.len()).filter(|&k| list[k] as usize == at[axis]);
+        here.map(|k| {
+            let mut from = at.to_vec();
+            from[axis] = k;
+            x.get(&from)
+        })
+        .sum()
+    })
 }
 
 fn reduce(x: &Tensor, axes: &[usize], combine: impl Fn(&[f64]) -> f64) -> Tensor {

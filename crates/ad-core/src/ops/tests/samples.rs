@@ -182,6 +182,21 @@ fn others(name: &str) -> Vec<Row> {
             (&[1], vec![permuted(&[3, 2], &[1, 0])]),
             (&[1], vec![sliced(&[3, 6], 1, 1, 4)]),
         ],
+        // The lists are those of `case::LISTS`.
+        "gather" => vec![
+            (&[0, 0, 5, 4], vec![whole(&[4])]),
+            (&[1, 1, 3, 3], vec![whole(&[2, 3])]),
+            (&[0, 0, 5, 4], vec![whole(&[5, 3])]),
+            (&[1, 0, 5, 4], vec![permuted(&[4, 2, 3], &[2, 0, 1])]),
+            (&[0, 1, 3, 3], vec![broadcast(&[2], &[3, 2])]),
+        ],
+        "scatter_add" => vec![
+            (&[0, 0, 5, 4], vec![whole(&[5])]),
+            (&[1, 1, 3, 6], vec![whole(&[2, 3])]),
+            (&[0, 0, 5, 5], vec![whole(&[5, 3])]),
+            (&[1, 0, 5, 4], vec![permuted(&[5, 2, 3], &[2, 0, 1])]),
+            (&[0, 1, 3, 3], vec![broadcast(&[2], &[3, 2])]),
+        ],
         "matmul" => matmul(),
         _ => Vec::new(),
     }

@@ -1,0 +1,135 @@
+//! Which statements on numbers are alike.
+
+use std::cmp::Ordering;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::sums::Sums;
+use crate::graph::{Graph, NodeId};
+use crate::ops::elementwise as ew;
+use crate::ops::{Attr, Lowering, Op, layout, source};
+
+/// What a number is a member of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// The elements of an array.
+    Elements(NodeId),
+    /// A group of equal statements.
+    Group(usize),
+    /// The constants.
+    Constant,
+    /// Nothing but itself.
+    Itself(NodeId),
+}
+
+/// The groups of a program.
+pub(super) struct Groups {
+    /// Each instruction's group and its place in it.
+    pub(super) of: Vec<(Class, usize)>,
+    /// The members of each group, in the order of their operands' places. A group's operands belong to
+    /// groups before it.
+    pub(super) members: Vec<Vec<NodeId>>,
+}
+
+/// The operands of a statement; those of sums and products in the order of their classes.
+type Arguments = SmallVec<[NodeId; 2]>;
+
+impl Groups {
+    pub(super) fn find(graph: &Graph, needed: &[bool], sums: &Sums) -> Self {
+        let mut known: FxHashMap<(Op, SmallVec<[Class; 2]>), usize> = FxHashMap::default();
+        let mut groups = Self {
+            of: graph.ids().map(|id| (Class::Itself(id), 0)).collect(),
+            members: Vec::new(),
+        };
+        for id in graph.ids().filter(|id| needed[id.index()]) {
+            let node = graph.node(id);
+            if let Some((of, at)) = element(graph, id) {
+                groups.of[id.index()] = (Class::Elements(of), at);
+            } else if node.op.is(&source::SCALAR) {
+                groups.of[id.index()] = (Class::Constant, 0);
+            } else if is_statement(graph, id)
+                && sums.terms[id.index()].is_none()
+                && !sums.inner[id.index()]
+            {
+                let arguments = groups.arguments(graph, id);
+                let classes = arguments.iter().map(|x| groups.of[x.index()].0);
+                let key = (without_constant(&node.op), classes.collect());
+                let group = *known.entry(key).or_insert(groups.members.len());
+                if group == groups.members.len() {
+                    groups.members.push(Vec::new());
+                }
+                groups.of[id.index()] = (Class::Group(group), 0);
+                groups.members[group].push(id);
+            }
+        }
+        groups.sort(graph);
+        groups
+    }
+
+    /// The operands of a statement; those that can change places are in the order of their classes,
+    /// so that x·y and y·x are alike.
+    pub(super) fn arguments(&self, graph: &Graph, id: NodeId) -> Arguments {
+        let node = graph.node(id);
+        let mut arguments: Arguments = node.inputs.iter().copied().collect();
+        if node.op.is(&ew::ADD) || node.op.is(&ew::MUL) {
+            arguments.sort_by_key(|x| (self.of[x.index()].0, *x));
+        }
+        arguments
+    }
+
+    /// Sorts the members of each group by the places of their operands, so that a loop that goes
+    /// down reads its arrays upwards like any other. Groups of operands are sorted before.
+    fn sort(&mut self, graph: &Graph) {
+        for group in 0..self.members.len() {
+            let mut members = std::mem::take(&mut self.members[group]);
+            let key = |id: NodeId| -> SmallVec<[usize; 2]> {
+                let arguments = self.arguments(graph, id);
+                arguments.iter().map(|x| self.of[x.index()].1).collect()
+            };
+            let keys: Vec<_> = members.iter().map(|&id| key(id)).collect();
+            if keys
+                .windows(2)
+                .any(|pair| pair[0].cmp(&pair[1]) == Ordering::Greater)
+            {
+                members.sort_by_cached_key(|&id| key(id));
+            }
+            for (place, id) in members.iter().enumerate() {
+                self.of[id.index()].1 = place;
+            }
+            self.members[group] = members;
+        }
+    }
+}
+
+/// Whether an instruction is an elementwise one on single numbers.
+pub(super) fn is_statement(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    node.shape.rank() == 0 && matches!(node.op.def().lowering(), Lowering::Map(_))
+}
+
+/// The array and the position, if an instruction is one element of a vector.
+fn element(graph: &Graph, id: NodeId) -> Option<(NodeId, usize)> {
+    let node = graph.node(id);
+    if node.shape.rank() != 0 || !node.op.is(&layout::RESHAPE) {
+        return None;
+    }
+    slice_of_one(graph, node.inputs[0])
+}
+
+/// The array and the position, if an instruction cuts one element out of a vector.
+pub(super) fn slice_of_one(graph: &Graph, id: NodeId) -> Option<(NodeId, usize)> {
+    let slice = graph.node(id);
+    let of = *slice.inputs.first()?;
+    let one = slice.op.is(&layout::SLICE) && slice.shape.dims() == [1];
+    one.then(|| (of, slice.op.attr.as_ints()[1]))
+}
+
+/// Multiplications by and additions of constants are alike whatever the constant is.
+fn without_constant(op: &Op) -> Op {
+    if op.is(&ew::SCALE) || op.is(&ew::OFFSET) {
+        Op::new(op.def(), Attr::None)
+    } else {
+        op.clone()
+    }
+}
