@@ -40,4 +40,4 @@ pub use function::{
 };
 pub use kernels::all_finite;
 pub use real::Real;
-pub use record::{Scalar, Var, concatenate, stack};
+pub use record::{JvpRule, Scalar, Var, VjpRule, concatenate, custom_jvp, custom_vjp, stack};

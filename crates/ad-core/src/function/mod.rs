@@ -1,5 +1,6 @@
 //! Recorded functions and what can be asked of them.
 
+mod derived;
 mod hessian;
 mod linearization;
 mod pieces;

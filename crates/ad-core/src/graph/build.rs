@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{Graph, NodeId, Operands};
+use crate::ops::custom::{self, CustomRule};
 use crate::ops::elementwise as ew;
 use crate::ops::{
     Attr, Elementwise, Lowering, Op, indexed, layout, matmul, reduce, source, variable,
@@ -17,17 +18,20 @@ use crate::shape::Shape;
 pub(crate) struct Tables {
     arrays: Vec<usize>,
     lists: Vec<usize>,
+    rules: Vec<usize>,
 }
 
 impl Tables {
     /// An operation of the one graph as one of the other.
     pub(crate) fn renumbered(&self, op: &Op) -> Op {
         if let Some(position) = source::array_position(op) {
-            return source::array_at(op, self.arrays[position]);
-        }
-        match indexed::list_number(op) {
-            Some(list) => indexed::with_list(op, self.lists[list]),
-            None => op.clone(),
+            source::array_at(op, self.arrays[position])
+        } else if let Some(list) = indexed::list_number(op) {
+            indexed::with_list(op, self.lists[list])
+        } else if let Some(number) = custom::rule_number(op) {
+            custom::custom(self.rules[number])
+        } else {
+            op.clone()
         }
     }
 }
@@ -134,7 +138,27 @@ impl Graph {
         self.constant(values.into(), &Shape::new(&[n, n]))
     }
 
-    /// Takes over the constant arrays and lists of another graph, to which its instructions refer by number.
+    /// The shape of the input at a position, if the program has it.
+    pub(crate) fn input_shape(&self, position: usize) -> Option<Shape> {
+        let mut nodes = self.ids().map(|id| self.node(id));
+        let node = nodes.find(|node| source::input_position(&node.op) == Some(position))?;
+        Some(node.shape.clone())
+    }
+
+    /// Keeps a derivative that a user stated; returns its number.
+    pub(crate) fn keep_rule(&mut self, rule: Arc<CustomRule>) -> usize {
+        let known = self.rules.iter().position(|own| Arc::ptr_eq(own, &rule));
+        known.unwrap_or_else(|| {
+            self.rules.push(rule);
+            self.rules.len() - 1
+        })
+    }
+
+    pub(crate) fn rule(&self, number: usize) -> Arc<CustomRule> {
+        Arc::clone(&self.rules[number])
+    }
+
+    /// Takes over the tables of another graph, to which its instructions refer by number.
     pub(crate) fn adopt_tables(&mut self, from: &Self) -> Tables {
         let own = self.arrays.iter().enumerate();
         let mut known: FxHashMap<_, _> = own.map(|(at, own)| (Arc::as_ptr(own), at)).collect();
@@ -146,7 +170,13 @@ impl Graph {
         };
         let arrays = from.arrays.iter().map(&mut place).collect();
         let lists = from.lists.iter().map(|list| self.list_of(list)).collect();
-        Tables { arrays, lists }
+        let rules = from.rules.iter();
+        let rules = rules.map(|rule| self.keep_rule(Arc::clone(rule))).collect();
+        Tables {
+            arrays,
+            lists,
+            rules,
+        }
     }
 
     pub(crate) fn map1(&mut self, op: &'static Elementwise, x: NodeId) -> NodeId {

@@ -6,6 +6,7 @@
 
 mod build;
 mod display;
+mod splice;
 
 use std::hash::BuildHasher;
 use std::panic::Location;
@@ -15,8 +16,11 @@ use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 
+use crate::ops::custom::CustomRule;
 use crate::ops::{Attr, Op};
 use crate::shape::Shape;
+
+pub(crate) use splice::{splice, without_variables};
 
 /// The index of an instruction in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +60,8 @@ pub(crate) struct Graph {
     known_lists: FxHashMap<Arc<[u32]>, usize>,
     /// The caller's line for instructions that came from recording.
     sites: Vec<Option<&'static Location<'static>>>,
+    /// The derivatives that users stated.
+    rules: Vec<Arc<CustomRule>>,
     /// How many variables and placeholders were made; each has a number of its own.
     n_marks: usize,
 }
@@ -102,6 +108,7 @@ impl Graph {
             arrays: self.arrays.clone(),
             lists: self.lists.clone(),
             known_lists: self.known_lists.clone(),
+            rules: self.rules.clone(),
             ..Self::default()
         }
     }

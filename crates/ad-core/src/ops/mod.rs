@@ -4,6 +4,7 @@
 //! through [`Primitive`] alone: transformations ask for its [`Rule`], planning for its
 //! [`Lowering`]. So a new primitive touches its family's file and that family's list.
 
+pub(crate) mod custom;
 pub(crate) mod elementwise;
 pub(crate) mod indexed;
 pub(crate) mod layout;
@@ -123,6 +124,8 @@ pub(crate) enum Rule {
     /// Linear in each of two operands: tangents by the operation itself, cotangents by
     /// [`Primitive::transpose`].
     Bilinear,
+    /// Whatever the user states: [`custom`].
+    Custom,
     /// Reduces the axes of its attribute; [`Primitive::partial`] states the weights ∂y/∂x, of the
     /// operand's shape.
     Reduction,

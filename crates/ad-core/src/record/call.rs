@@ -2,9 +2,9 @@
 
 use super::Var;
 use crate::function::Function;
+use crate::graph::splice;
 use crate::real::Real;
 use crate::shape::Shape;
-use crate::transform::splice;
 
 impl<T: Real> Function<T> {
     /// The function's value at variables of another recording: its instructions are recorded there,

@@ -3,7 +3,7 @@
 use super::Var;
 use crate::graph::{Graph, NodeId};
 use crate::shape::Shape;
-use crate::transform::{batch_within, jvp, taylor, vjp};
+use crate::transform::{batch_within, directional, jvp, vjp};
 
 impl<'t> Var<'t> {
     /// The gradient of a scalar function at this variable: ∇f(x), of the shape of x.
@@ -175,25 +175,20 @@ impl<'t> Var<'t> {
     ) -> Vec<Self> {
         let x = self.as_variable();
         let y = f(x);
-        let mut all = vec![y];
-        let mut coefficients = Vec::new();
-        let first = self.recorder.build("directional_derivatives", |graph| {
+        let mut derivatives = Vec::new();
+        let zero = self.recorder.build("directional_derivatives", |graph| {
             x.same_recording(y)?;
             x.tangent_fits(graph, v)?;
-            coefficients = taylor(graph, y.id, (x.id, v.id), order);
-            let mut factorial = 1.0;
-            for (at, coefficient) in coefficients.iter_mut().enumerate() {
-                factorial *= (at + 1) as f64;
-                let whole = or_zeros(graph, *coefficient, y.id);
-                *coefficient = Some(graph.scale(factorial, whole));
-            }
-            Ok(y.id)
+            derivatives = directional(graph, y.id, (x.id, v.id), order);
+            let shape = graph.shape(y.id).clone();
+            Ok(graph.full(0.0, &shape))
         });
         // After an error the recording goes on with the placeholder.
-        let ids = (0..order).map(|at| coefficients.get(at).copied().flatten());
-        all.extend(ids.map(|id| Var {
+        derivatives.resize(order, None);
+        let mut all = vec![y];
+        all.extend(derivatives.iter().map(|id| Var {
             recorder: self.recorder,
-            id: id.unwrap_or(first.id),
+            id: id.unwrap_or(zero.id),
         }));
         all
     }

@@ -1,6 +1,7 @@
 //! Recording: Rust code over [`Var`]s becomes a graph.
 
 mod call;
+mod custom;
 mod derivative;
 mod functions;
 mod operators;
@@ -11,11 +12,11 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::error::Error;
-use crate::graph::{Graph, NodeId, Operands};
+use crate::graph::{Graph, NodeId, Operands, without_variables};
 use crate::ops::Op;
 use crate::shape::Shape;
-use crate::transform::without_variables;
 
+pub use custom::{JvpRule, VjpRule, custom_jvp, custom_vjp};
 pub use functions::{concatenate, stack};
 pub use scalar::Scalar;
 
@@ -84,6 +85,15 @@ impl Recorder {
         match error {
             Some(error) => Err(error),
             None => Ok(Recording::new(graph, output, model_output)),
+        }
+    }
+
+    /// Ends the recording of several results.
+    fn take(&self, targets: &[NodeId]) -> Result<(Graph, Vec<NodeId>), Error> {
+        let State { graph, error, .. } = self.state.take();
+        match error {
+            Some(error) => Err(error),
+            None => Ok(without_variables(&graph, targets)),
         }
     }
 

@@ -1,7 +1,10 @@
 //! Many tangents at once: a program that is linear in one input becomes a program over a stack of
 //! such inputs, one more axis in front.
 
+use std::sync::Arc;
+
 use crate::graph::{Graph, NodeId};
+use crate::ops::custom::{self, CustomRule, Program};
 use crate::ops::{Batch, source, stretch};
 
 /// Copies the program that computes `outputs` with `count` values for each input in `stacked`.
@@ -36,7 +39,7 @@ pub(crate) fn batch(
                 batched: &batched,
                 count,
             };
-            (op.def().batch(&mut copy, &call), true)
+            (stacked_instruction(&mut copy, &call), true)
         } else {
             (copy.push(node.op.clone(), ids.as_slice().into()), false)
         };
@@ -80,7 +83,7 @@ pub(crate) fn batch_within(
                 batched: &batched,
                 count,
             };
-            moved[at] = Some(node.op.def().batch(graph, &call));
+            moved[at] = Some(stacked_instruction(graph, &call));
         }
     }
     let all = outputs.iter().map(|&id| match moved[id.index()] {
@@ -88,4 +91,26 @@ pub(crate) fn batch_within(
         None => stretch(graph, id, false, count),
     });
     all.collect()
+}
+
+/// An instruction for a stack of operands; with a stated derivative, that is stacked too.
+fn stacked_instruction(graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+    let Some(number) = custom::rule_number(call.op) else {
+        return call.op.def().batch(graph, call);
+    };
+    let rule = graph.rule(number);
+    let stacked = |program: &Program| {
+        let positions: Vec<usize> = (0..2 * call.inputs.len()).collect();
+        let (graph, outputs) = batch(&program.graph, &program.outputs, &positions, call.count);
+        Program { graph, outputs }
+    };
+    let rule = CustomRule {
+        tangent: stacked(&rule.tangent),
+        cotangents: stacked(&rule.cotangents),
+    };
+    let number = graph.keep_rule(Arc::new(rule));
+    let operands = call.inputs.iter().zip(call.batched);
+    let operands = operands.map(|(&id, &has)| stretch(graph, id, has, call.count));
+    let operands = operands.collect();
+    graph.push(custom::custom(number), operands)
 }

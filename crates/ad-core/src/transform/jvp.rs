@@ -1,7 +1,7 @@
 //! The tangent sweep (forward mode): ẏ = (∂y/∂x)·ẋ.
 
 use crate::graph::{Graph, NodeId, Operands};
-use crate::ops::{Rule, Site};
+use crate::ops::{Rule, Site, custom};
 
 /// The tangents of `targets` when the instructions of `seeds` have the tangents paired with them.
 ///
@@ -68,6 +68,10 @@ fn tangent_of(graph: &mut Graph, id: NodeId, tangents: &[Option<NodeId>]) -> Opt
                 .map(|pair| graph.push(node.op.clone(), Operands::from_slice(pair)))
                 .collect();
             Some(graph.add_all(&terms))
+        }
+        Rule::Custom => {
+            let tangents: Vec<_> = (0..node.inputs.len()).map(of).collect();
+            custom::tangent(graph, &site, &tangents)
         }
         Rule::Reduction => {
             let weights = def.partial(graph, &site, 0);

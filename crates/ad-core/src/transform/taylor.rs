@@ -6,12 +6,53 @@
 //! that takes O(K²) operations where nested derivatives would take 2ᴷ.
 //! (A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, chapter 13.)
 
+use super::jvp;
 use crate::graph::{Graph, NodeId, Operands};
-use crate::ops::{Rule, Site};
+use crate::ops::{Op, Rule, Site};
+
+/// The derivatives of `target` along x + t·v, from the first to the one of `order`; `None` is a
+/// structural zero.
+pub(crate) fn directional(
+    graph: &mut Graph,
+    target: NodeId,
+    (x, v): (NodeId, NodeId),
+    order: usize,
+) -> Vec<Option<NodeId>> {
+    let depends = graph.depending_on(&[x]);
+    let needed = graph.needed_for([target]);
+    let stated = |id: NodeId| graph.node(id).op.def().rule() == Rule::Custom;
+    let mut ids = graph.ids();
+    if ids.any(|id| needed[id.index()] && depends[id.index()] && stated(id)) {
+        return nested(graph, target, (x, v), order);
+    }
+    let mut factorial = 1.0;
+    let mut derivatives = taylor(graph, target, (x, v), order);
+    for (at, derivative) in derivatives.iter_mut().enumerate() {
+        factorial *= (at + 1) as f64;
+        *derivative = derivative.map(|coefficient| graph.scale(factorial, coefficient));
+    }
+    derivatives
+}
+
+/// Derivatives of derivatives: for programs with stated derivatives, which have no series.
+fn nested(
+    graph: &mut Graph,
+    target: NodeId,
+    seed: (NodeId, NodeId),
+    order: usize,
+) -> Vec<Option<NodeId>> {
+    let mut last = Some(target);
+    let mut derivatives = Vec::with_capacity(order);
+    for _ in 0..order {
+        last = last.and_then(|last| jvp(graph, &[last], &[seed])[0]);
+        derivatives.push(last);
+    }
+    derivatives
+}
 
 /// The coefficients of `target` from the first to the one of `order` where `at` has the first
 /// coefficient `direction` and no others; `None` is a structural zero.
-pub(crate) fn taylor(
+fn taylor(
     graph: &mut Graph,
     target: NodeId,
     (at, direction): (NodeId, NodeId),
@@ -130,6 +171,7 @@ impl<'g> Series<'g> {
         let (op, inputs) = (&node.op, &node.inputs[..]);
         let terms = match op.def().rule() {
             Rule::Constant => return None,
+            Rule::Custom => unreachable!("nested derivatives are taken of these"),
             Rule::Linear => {
                 let of = |input: &NodeId| self.coefficient(*input, k);
                 let coefficients: Vec<_> = inputs.iter().map(of).collect();
@@ -154,7 +196,7 @@ impl<'g> Series<'g> {
     }
 
     /// Σⱼ aⱼ ∘ bₖ₋ⱼ
-    fn convolution(&mut self, op: &crate::ops::Op, [a, b]: [NodeId; 2], k: usize) -> Vec<NodeId> {
+    fn convolution(&mut self, op: &Op, [a, b]: [NodeId; 2], k: usize) -> Vec<NodeId> {
         let mut terms = Vec::new();
         for j in 0..=k {
             let pair = [self.coefficient(a, j), self.coefficient(b, k - j)];

@@ -1,7 +1,7 @@
 //! The reverse sweep (reverse mode): x̄ = (∂y/∂x)ᵀ·ȳ.
 
 use crate::graph::{Graph, NodeId};
-use crate::ops::{Rule, Site, reduce};
+use crate::ops::{Rule, Site, custom, reduce};
 
 /// The cotangents of `wrt` when the instructions of `seeds` have the cotangents paired with them.
 ///
@@ -58,6 +58,10 @@ fn pull_back(
         }
         let term = match def.rule() {
             Rule::Constant => continue,
+            Rule::Custom => match custom::cotangent(graph, &site, which, cotangent) {
+                Some(term) => term,
+                None => continue,
+            },
             Rule::Elementwise => {
                 let partial = def.partial(graph, &site, which);
                 graph.mul(partial, cotangent)

@@ -1,6 +1,6 @@
 //! Functions inside of recordings, and derivatives inside of them.
 
-use ad_core::{Error, Function, Point, Var, stack};
+use ad_core::{Error, Function, Point, Var, custom_jvp, custom_vjp, stack};
 use ndarray::{Array1, Array2, array};
 
 /// Some roundings, relative to the larger of the result and 1.
@@ -383,5 +383,190 @@ fn derivatives_of_constants_are_zeros() -> Result<(), Error> {
         stack(&[gradient.sum(), products.sum(), series[2].sum()])
     })?;
     assert_eq!(f.evaluate(&[1.0, 2.0])?, array![0.0, 0.0, 0.0].into_dyn());
+    Ok(())
+}
+
+/// atan2 with its slopes stated, through a rule of each kind.
+#[test]
+fn stated_rules_agree_with_the_engines_own() -> Result<(), Error> {
+    fn forward<'t>(y: Var<'t>, x: Var<'t>) -> Var<'t> {
+        custom_jvp(
+            &[y, x],
+            |v| v[0].atan2(v[1]),
+            |at| {
+                let (y, x) = (at.inputs[0], at.inputs[1]);
+                (x * at.tangents[0] - y * at.tangents[1]) / (x.square() + y.square())
+            },
+        )
+    }
+    fn reverse<'t>(y: Var<'t>, x: Var<'t>) -> Var<'t> {
+        custom_vjp(
+            &[y, x],
+            |v| v[0].atan2(v[1]),
+            |at| {
+                let (y, x) = (at.inputs[0], at.inputs[1]);
+                let scaled = at.cotangent / (x.square() + y.square());
+                vec![x * scaled, -(y * scaled)]
+            },
+        )
+    }
+    fn own<'t>(y: Var<'t>, x: Var<'t>) -> Var<'t> {
+        y.atan2(x)
+    }
+    type Angle = for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>;
+    let record = |angle: Angle| {
+        Function::<f64>::record(6, move |x| {
+            let (a, b) = (x.slice(0, 0..3), x.slice(0, 3..6));
+            (angle(a, b) * b).sin().sum()
+        })
+    };
+    let at = array![0.3, -1.0, 2.0, 1.5, 0.5, -0.7];
+    let v = array![1.0, 0.5, -0.25, 2.0, -1.0, 0.75];
+    let expected = record(own)?;
+    for stated in [forward as Angle, reverse] {
+        let found = record(stated)?;
+        let pairs = [
+            (found.gradient(&at)?, expected.gradient(&at)?),
+            (found.hvp(&at, v.view())?, expected.hvp(&at, v.view())?),
+            (
+                found.linearize(&at)?.hvp(v.view())?,
+                expected.linearize(&at)?.hvp(v.view())?,
+            ),
+        ];
+        for (found, expected) in pairs {
+            found
+                .iter()
+                .zip(&expected)
+                .for_each(|(f, e)| close(*f, *e, 64.0));
+        }
+        close(
+            found.jvp(&at, v.view())?.1.sum(),
+            expected.jvp(&at, v.view())?.1.sum(),
+            64.0,
+        );
+        let (found, expected) = (found.hessian(&at)?, expected.hessian(&at)?);
+        found
+            .iter()
+            .zip(&expected)
+            .for_each(|(f, e)| close(*f, *e, 64.0));
+    }
+    Ok(())
+}
+
+/// Stated rules under a map over rows, and in derivatives along a line: y³ + y = x.
+#[test]
+fn stated_rules_are_stacked_and_nested() -> Result<(), Error> {
+    fn root(x: Var<'_>) -> Var<'_> {
+        custom_jvp(
+            &[x],
+            |x| {
+                let mut y = x[0];
+                for _ in 0..60 {
+                    y = y - (y.powi(3) + y - x[0]) / (3.0 * y.square() + 1.0);
+                }
+                y
+            },
+            |at| at.tangents[0] / (3.0 * at.output.square() + 1.0),
+        )
+    }
+    let slopes = Function::<f64>::record(3, |x| x.map_rows(|x| x.grad(root)))?;
+    let stacked = Function::<f64>::record(3, |x| x.map_rows(root).sum())?;
+    let roots = array![2.0, -1.0, 0.5];
+    let x = roots.mapv(|y: f64| y.powi(3) + y);
+    let slope = |y: f64| 1.0 / (3.0 * y * y + 1.0);
+    let found = slopes.evaluate(&x)?;
+    found
+        .iter()
+        .zip(&roots)
+        .for_each(|(f, y)| close(*f, slope(*y), 8.0));
+    let found = stacked.gradient(&x)?;
+    found
+        .iter()
+        .zip(&roots)
+        .for_each(|(f, y)| close(*f, slope(*y), 8.0));
+    let line = Function::<f64>::record(1, |x| {
+        stack(
+            &x.at(0)
+                .directional_derivatives(x.at(0).ones_like(), 3, root),
+        )
+    })?;
+    let y: f64 = 2.0;
+    let found = line.evaluate(&[y.powi(3) + y])?;
+    // y″ = −6y y′³ and y‴ = −6 y′⁴ + 108 y² y′⁵.
+    let s = slope(y);
+    let expected = [
+        y,
+        s,
+        -6.0 * y * s.powi(3),
+        -6.0 * s.powi(4) + 108.0 * y * y * s.powi(5),
+    ];
+    found
+        .iter()
+        .zip(expected)
+        .for_each(|(f, e)| close(*f, e, 8.0));
+    Ok(())
+}
+
+#[test]
+fn unusable_rules_are_recording_errors() {
+    let not_linear = Function::<f64>::record_scalars(1, |x| {
+        custom_jvp(&[x[0]], |x| x[0], |at| at.tangents[0].square())
+    });
+    let shape = Function::<f64>::record(3, |x| {
+        custom_jvp(&[x], |x| x[0], |at| at.tangents[0].sum()).sum()
+    });
+    let count = Function::<f64>::record_scalars(2, |x| {
+        custom_vjp(&[x[0], x[1]], |x| x[0] * x[1], |at| vec![at.cotangent])
+    });
+    let texts = [
+        (not_linear, "the rule is not linear in what it derives"),
+        (
+            shape,
+            "the rule's result has the shape [], but [3] was expected",
+        ),
+        (count, "the rule has 1 results for 2 inputs"),
+    ];
+    for (result, expected) in texts {
+        let text = result.unwrap_err().to_string();
+        assert!(
+            text.contains(expected) && text.contains("composition.rs"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn derived_functions_are_functions() -> Result<(), Error> {
+    let f = Function::<f64>::record_with_data(2, &[&[]], |x, d| {
+        (x.at(0) * x.at(1)).sin() * d[0] + x.powi(3).sum()
+    })?;
+    let (x, v, d) = (array![0.4, -0.9], array![1.0, 2.0], ndarray::arr0(1.5));
+    let data = [d.view().into_dyn()];
+    let with_v = [d.view().into_dyn(), v.view().into_dyn()];
+    let at = Point::with_data(&x, &data);
+    let at_v = Point::with_data(&x, &with_v);
+    let (gradient, hessian) = (f.gradient(at)?, f.hessian(at)?);
+    let same = |found: ndarray::ArrayD<f64>, expected: Vec<f64>| {
+        assert_eq!(found.len(), expected.len());
+        found
+            .iter()
+            .zip(expected)
+            .for_each(|(f, e)| close(*f, e, 16.0));
+    };
+    let product = hessian.dot(&v);
+    same(f.gradient_function()?.evaluate(at)?, gradient.to_vec());
+    same(f.hvp_function()?.evaluate(at_v)?, product.to_vec());
+    same(f.jvp_function()?.evaluate(at_v)?, vec![gradient.dot(&v)]);
+    same(f.jacobian_function()?.evaluate(at)?, gradient.to_vec());
+    same(
+        f.directional_function(2)?.evaluate(at_v)?,
+        vec![v.dot(&product)],
+    );
+    let jacobian = f.gradient_function()?.jacobian_function()?;
+    same(jacobian.evaluate(at)?, hessian.iter().copied().collect());
+    let u = ndarray::arr0(2.0);
+    let with_u = [d.view().into_dyn(), u.view().into_dyn()];
+    let back = f.vjp_function()?.evaluate(Point::with_data(&x, &with_u))?;
+    same(back, gradient.iter().map(|g| 2.0 * g).collect());
     Ok(())
 }

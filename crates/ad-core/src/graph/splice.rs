@@ -1,6 +1,6 @@
 //! One program inside of another: its instructions copied, its inputs replaced.
 
-use crate::graph::{Graph, NodeId};
+use super::{Graph, NodeId};
 use crate::ops::{source, variable};
 
 /// Appends the program of `outputs` in `from` to `graph`, with `inputs[k]` in place of the input at
