@@ -90,7 +90,8 @@ pub fn custom_jvp<'t>(
         };
         let result = rule(&at);
         let tangents: Vec<_> = at.tangents.iter().map(|tangent| tangent.id).collect();
-        let (tangent, tangents) = finished(&recorder, &[result], &[shape.clone()], &tangents)?;
+        let (tangent, tangents) =
+            finished(&recorder, &[result], std::slice::from_ref(shape), &tangents)?;
         let seeds = [(tangent.outputs[0], shape.clone())];
         let cotangents = transposed(&tangent, &seeds, &tangents, 2 * n + 1, n)?;
         Ok(CustomRule {
