@@ -1,6 +1,7 @@
 //! Limited-memory BFGS.
 
 mod memory;
+mod progress;
 mod ray;
 
 use ad_core::Real;
@@ -10,28 +11,38 @@ use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use crate::line_search::{SearchStop, StrongWolfe, Trial};
-use crate::minimize::{Budget, Iterate, MinimizeError, Minimizer, StopReason};
+use crate::minimize::{Budget, Iterate, MinimizeError, Minimizer, Outcome, StopReason};
 use crate::settings::require;
 use memory::Memory;
+use progress::Progress;
 use ray::Ray;
 
 /// L-BFGS with a strong Wolfe line search.
 ///
 /// The direction is d = −H∇f(x), where H is the inverse-Hessian estimate of the last m
-/// pairs sᵢ = xᵢ₊₁ − xᵢ, yᵢ = ∇f(xᵢ₊₁) − ∇f(xᵢ), started from γI with γ = sᵀy/yᵀy
-/// kept within [1e-12, 1e12], and applied by the two-loop recursion. Without pairs
-/// the direction is −∇f(x) and the first trial step min(1, 1/‖∇f(x)‖); later first
-/// trials are 1.
+/// pairs sᵢ = xᵢ₊₁ − xᵢ, yᵢ = ∇f(xᵢ₊₁) − ∇f(xᵢ), started from γI and applied by the two-loop
+/// recursion. γ is sᵀy/yᵀy of the newest pair, or half of the largest one in the memory if that is
+/// more. Without pairs the direction is −∇f(x), and the first trial step is of length
+/// min(1, ‖∇f(x)‖), or γ‖∇f(x)‖ if there were pairs before; other first trials are 1.
 ///
 /// * A pair enters the memory if sᵀy ≥ 1e-10·‖s‖‖y‖, which does not depend on the
-///   units of f or x.
+///   units of f or x; one that does not leaves the memory as it is.
 /// * A direction with ∇fᵀd ≥ −eps·‖∇f‖‖d‖, or not finite, empties the memory.
-/// * A line search that finds no lower point empties it too and tries −∇f(x); if
-///   that fails as well, the run ends with [`StopReason::LineSearchFailed`] at the
-///   best point found. Trials at which f is NaN or ±Inf are stepped back from.
+/// * A line search that finds no step empties it too, and tries −∇f(x). If that fails as well, or the
+///   next search that fails finds the value no lower than it was then, the run ends:
+///   with [`StopReason::NonFinite`] if f or its gradient was so at every trial, with
+///   [`StopReason::NoiseFloor`] if the trials differ by the [rounding noise](crate::minimize::Noise)
+///   of f alone, else with [`StopReason::LineSearchFailed`].
+/// * Near a minimum values may differ by noise alone. The slopes then decide, and the value may rise by
+///   the noise above the least one, but not further. After 20 iterations in which neither the value
+///   falls by more than the noise nor the gradient to half of its least norm, the run ends with
+///   [`StopReason::NoiseFloor`].
+/// * A run that does not converge returns the lowest point; of those that are as low up to noise, the
+///   one with the smallest gradient among those that the run has rested at. Trials at which f is NaN
+///   or ±Inf are stepped back from. Evaluations never pass the limit.
 ///
 /// Cost of an iteration: usually one evaluation of value and gradient, and 4mn
-/// multiplications; memory (2m + 7)n numbers.
+/// multiplications; memory (2m + 9)n numbers, and n more where values are noise.
 ///
 /// Defaults: m = 10, pair tolerance 1e-10, [`StrongWolfe::default`].
 ///
@@ -89,6 +100,7 @@ impl Default for Lbfgs {
 pub struct LbfgsState<T: Real> {
     iterate: Iterate<T>,
     memory: Memory<T>,
+    progress: Progress<T>,
     /// Buffers that carry nothing from one iteration to the next.
     #[serde(skip)]
     work: Work<T>,
@@ -129,8 +141,10 @@ impl<T: Real, F: Objective<T> + ?Sized> Minimizer<T, F> for Lbfgs {
     }
 
     fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> LbfgsState<T> {
+        let iterate = Iterate::start_at(objective, x0);
         LbfgsState {
-            iterate: Iterate::start_at(objective, x0),
+            progress: Progress::new(&iterate),
+            iterate,
             memory: Memory::default(),
             work: Work::default(),
         }
@@ -140,25 +154,44 @@ impl<T: Real, F: Objective<T> + ?Sized> Minimizer<T, F> for Lbfgs {
         &self,
         objective: &mut F,
         state: &mut LbfgsState<T>,
-        _budget: Budget,
+        budget: Budget,
     ) -> Option<StopReason> {
         state.work.resize(state.iterate.x.len());
         state.iterate.stats.n_iters += 1;
+        let end = state
+            .iterate
+            .stats
+            .n_evals
+            .saturating_add(budget.values_left());
         loop {
-            let first_trial = state.set_direction();
-            if self.advance(objective, state, first_trial) {
-                return None;
+            let left = end - state.iterate.stats.n_evals;
+            if left == 0 {
+                return Some(StopReason::EvaluationBudget);
             }
-            if state.memory.len() == 0 {
-                return Some(StopReason::LineSearchFailed);
+            let first_trial = state.set_direction();
+            let Err(failure) = self.advance(objective, state, first_trial, left) else {
+                break;
+            };
+            if state.iterate.stats.n_evals >= end {
+                return Some(StopReason::EvaluationBudget);
+            }
+            if state.memory.len() == 0 || state.progress.dropped {
+                return Some(failure);
             }
             // The pairs may be stale; without them the direction is −∇f.
             state.memory.clear();
+            state.progress.dropped = true;
         }
+        let is_over = state.progress.is_over(&state.iterate);
+        is_over.then_some(StopReason::NoiseFloor)
     }
 
     fn iterate<'a>(&self, state: &'a LbfgsState<T>) -> &'a Iterate<T> {
         &state.iterate
+    }
+
+    fn best(&self, state: &LbfgsState<T>) -> Outcome<T> {
+        state.progress.best(&state.iterate)
     }
 }
 
@@ -191,24 +224,31 @@ impl<T: Real> LbfgsState<T> {
         // Of unit length, so that the slope neither overflows nor vanishes.
         let norm = self.iterate.gradient_norm();
         direction.zip_mut_with(gradient, |d, &g| *d = -g / norm);
+        let scaled = self.memory.gamma().map(|gamma| gamma * norm);
+        let usable = scaled.filter(|step| step.is_normal());
         FirstTrial {
             slope: -norm,
-            step: norm.min(T::one()),
+            step: usable.unwrap_or(norm.min(T::one())),
         }
     }
 }
 
 impl Lbfgs {
-    /// Searches along the direction; moves the point and returns true if it got lower.
+    /// Searches along the direction, with `left` evaluations at most, and moves the point.
+    ///
+    /// # Errors
+    /// How the run ends if there is no other direction.
     fn advance<T: Real, F: Objective<T> + ?Sized>(
         &self,
         objective: &mut F,
         state: &mut LbfgsState<T>,
         first: FirstTrial<T>,
-    ) -> bool {
+        left: u64,
+    ) -> Result<(), StopReason> {
         let LbfgsState {
             iterate,
             memory,
+            progress,
             work,
         } = state;
         let Work {
@@ -217,32 +257,42 @@ impl Lbfgs {
             kept,
             ..
         } = work;
-        if !(first.slope < T::zero() && first.step > T::zero()) {
-            return false;
-        }
         let start = Trial {
             step: T::zero(),
             value: iterate.value,
             slope: first.slope,
         };
+        let search = StrongWolfe {
+            max_evals: self.line_search.max_evals.min(left),
+            ..self.line_search
+        };
         let mut ray = Ray::new(objective, &iterate.x, direction, trial, kept, iterate.value);
-        let found = self
-            .line_search
-            .search(start, first.step, |step| ray.evaluate(step));
+        let noise = &mut progress.noise;
+        let found = search.search_with(start, first.step, noise, |step| ray.evaluate(step));
         iterate.stats.n_evals += found.n_evals;
         iterate.stats.n_gradients += found.n_evals;
-        if found.stop == SearchStop::Failed {
-            return false;
+        let failure = match found.stop {
+            // Approximate conditions are of use here only if the step is not allowed.
+            SearchStop::NoiseLevel | SearchStop::ApproximateWolfe => StopReason::NoiseFloor,
+            SearchStop::NonFinite => StopReason::NonFinite {
+                what: ray.non_finite(),
+            },
+            SearchStop::NoDescent | SearchStop::UnusableStep => StopReason::NoDescent,
+            _ => StopReason::LineSearchFailed,
+        };
+        if !found.has_step() || !progress.allows(found.trial.value) {
+            return Err(failure);
         }
         let point = ray.point_at(found.trial.step);
         if point.x == iterate.x {
-            return false;
+            return Err(StopReason::Stalled);
         }
+        progress.keep(iterate, found.trial.value);
         memory.offer(self, iterate, point);
         std::mem::swap(&mut iterate.x, &mut point.x);
         std::mem::swap(&mut iterate.gradient, &mut point.gradient);
         iterate.value = found.trial.value;
         iterate.update_norm();
-        true
+        Ok(())
     }
 }

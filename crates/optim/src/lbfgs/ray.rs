@@ -3,8 +3,8 @@
 use std::mem;
 
 use ad_core::Real;
-use hvp_solvers::Objective;
 use hvp_solvers::vector::{dot, slice};
+use hvp_solvers::{Objective, Quantity};
 use ndarray::{Array1, Zip};
 
 /// A point and the gradient there.
@@ -34,6 +34,8 @@ pub(super) struct Ray<'a, 'w, T, F: ?Sized> {
     step_last: T,
     lowest_value: T,
     lowest_is_last: bool,
+    /// What was not finite last.
+    non_finite: Quantity,
 }
 
 impl<'a, 'w, T: Real, F: Objective<T> + ?Sized> Ray<'a, 'w, T, F> {
@@ -54,6 +56,7 @@ impl<'a, 'w, T: Real, F: Objective<T> + ?Sized> Ray<'a, 'w, T, F> {
             step_last: T::zero(),
             lowest_value: value,
             lowest_is_last: false,
+            non_finite: Quantity::Value,
         }
     }
 
@@ -70,11 +73,20 @@ impl<'a, 'w, T: Real, F: Objective<T> + ?Sized> Ray<'a, 'w, T, F> {
         let value = self.objective.value_and_grad(x.view(), gradient.view_mut());
         let slope = dot(slice(gradient), slice(self.direction));
         self.step_last = step;
-        if value < self.lowest_value && value.is_finite() && slope.is_finite() {
+        if !value.is_finite() {
+            self.non_finite = Quantity::Value;
+        } else if !slope.is_finite() {
+            self.non_finite = Quantity::Gradient;
+        } else if value < self.lowest_value {
             self.lowest_value = value;
             self.lowest_is_last = true;
         }
         (value, slope)
+    }
+
+    /// What was not finite, if something was.
+    pub(super) fn non_finite(&self) -> Quantity {
+        self.non_finite
     }
 
     /// The point of the last trial, if that was at `step`; else of the lowest.

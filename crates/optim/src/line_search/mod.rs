@@ -4,6 +4,9 @@
 //! closure; it knows nothing of vectors.
 
 mod cubic;
+mod interval;
+mod outcome;
 mod wolfe;
 
-pub use wolfe::{SearchOutcome, SearchStop, StrongWolfe, Trial};
+pub use outcome::{SearchOutcome, SearchStop, Trial};
+pub use wolfe::StrongWolfe;

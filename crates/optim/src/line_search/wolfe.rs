@@ -1,54 +1,13 @@
-//! The strong Wolfe search: bracketing, then zooming in by cubic interpolation.
+//! The strong Wolfe search.
 
 use ad_core::Real;
 use hvp_solvers::SolverError;
+use hvp_solvers::minimize::Noise;
 use serde::{Deserialize, Serialize};
 
-use super::cubic;
-use crate::settings::{positive, require};
-
-/// A point on the search line: t, φ(t), φ′(t).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Trial<T> {
-    /// t.
-    pub step: T,
-    /// φ(t).
-    pub value: T,
-    /// φ′(t).
-    pub slope: T,
-}
-
-impl<T: Real> Trial<T> {
-    fn is_finite(&self) -> bool {
-        self.value.is_finite() && self.slope.is_finite()
-    }
-}
-
-/// How a search ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SearchStop {
-    /// Both strong Wolfe conditions hold.
-    StrongWolfe,
-    /// The slopes satisfy the approximate Wolfe conditions, and the value is that of
-    /// the start up to rounding.
-    ApproximateWolfe,
-    /// Neither, within the evaluations allowed; but the value is lower than at the start.
-    Lower,
-    /// No trial was lower than the start.
-    Failed,
-}
-
-/// The end of a search.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SearchOutcome<T> {
-    /// The chosen trial; the start itself if the search failed.
-    pub trial: Trial<T>,
-    /// How the search ended.
-    pub stop: SearchStop,
-    /// Evaluations of φ and φ′.
-    pub n_evals: u64,
-}
+use super::interval::Interval;
+use super::{SearchOutcome, SearchStop, Trial};
+use crate::settings::require;
 
 /// A search for a step t that satisfies the strong Wolfe conditions
 ///
@@ -56,20 +15,20 @@ pub struct SearchOutcome<T> {
 /// φ(t) ≤ φ(0) + c₁·t·φ′(0)      and      |φ′(t)| ≤ c₂·|φ′(0)|
 /// ```
 ///
-/// or, where differences of φ drown in rounding, Hager and Zhang's approximate ones:
-/// |φ(t) − φ(0)| ≤ ν|φ(0)| and (2δ − 1)φ′(0) ≥ φ′(t) ≥ c₂φ′(0) with δ = 0.1.
+/// and is no higher than another trial that satisfies the first, or, where differences of φ drown in rounding, Hager and
+/// Zhang's approximate ones: |φ(t) − φ(0)| within the [`Noise`] and
+/// (2δ − 1)φ′(0) ≥ φ′(t) ≥ c₂φ′(0) with δ = 0.1. Noise is measured, by seven more evaluations at
+/// most, when the second trial of a search fails by a difference that may be rounding.
 ///
 /// A trial at which φ or φ′ is NaN or ±Inf counts as φ = +∞: the step is halved
 /// towards the last finite trial, a halving that accelerates (½, ¼, ⅛, …) as long as
-/// the trials stay non-finite. The result is never worse than another trial, except
-/// by ν|φ(0)| for the approximate conditions. One evaluation of value and gradient a
-/// trial; usually one or two.
+/// the trials stay non-finite. Whatever φ is, the search ends with an outcome that says
+/// how, and the result is never worse than another trial, but by the noise for the approximate
+/// conditions. One evaluation of value and gradient per trial; usually one or two.
 ///
-/// Nocedal and Wright, *Numerical Optimization*, 2nd ed., algorithms 3.5 and 3.6;
-/// the extrapolation limits 1.1 and 4 and the required shrinkage 0.66 of the bracket
-/// are from Moré and Thuente, *Line search algorithms with guaranteed sufficient
-/// decrease* (1994); the approximate conditions from Hager and Zhang, *A new
-/// conjugate gradient method with guaranteed descent* (2005).
+/// Moré and Thuente, *Line search algorithms with guaranteed sufficient decrease* (1994), whose
+/// choice of trials this is; the approximate conditions are from Hager and Zhang, *A new conjugate
+/// gradient method with guaranteed descent* (2005).
 ///
 /// ```
 /// use optim::line_search::{SearchStop, StrongWolfe, Trial};
@@ -80,6 +39,9 @@ pub struct SearchOutcome<T> {
 /// let found = StrongWolfe::default().search(start, 0.1, &mut phi);
 /// assert_eq!(found.stop, SearchStop::StrongWolfe);
 /// assert!(found.trial.value < 4.0 && found.trial.slope.abs() <= 0.9 * 4.0);
+/// // Uphill, there is nothing to search for.
+/// let uphill = Trial { slope: 4.0, ..start };
+/// assert_eq!(StrongWolfe::default().search(uphill, 0.1, &mut phi).stop, SearchStop::NoDescent);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StrongWolfe {
@@ -87,11 +49,7 @@ pub struct StrongWolfe {
     pub sufficient_decrease: f64,
     /// c₂ in (c₁, 1). Default 0.9, for quasi-Newton directions.
     pub curvature: f64,
-    /// ν in units of machine epsilon: differences of values below ν·eps·|φ(0)| are
-    /// taken for rounding. Default 64; an objective summed over many terms of mixed
-    /// sign is noisier.
-    pub noise_ulps: f64,
-    /// Trials allowed. Default 40.
+    /// Evaluations allowed. Default 40.
     pub max_evals: u64,
 }
 
@@ -100,7 +58,6 @@ impl Default for StrongWolfe {
         StrongWolfe {
             sufficient_decrease: 1e-4,
             curvature: 0.9,
-            noise_ulps: 64.0,
             max_evals: 40,
         }
     }
@@ -125,7 +82,6 @@ impl StrongWolfe {
             c2 > c1 && c2 < 1.0,
             "in (sufficient_decrease, 1)",
         )?;
-        positive("noise_ulps", self.noise_ulps)?;
         require(
             "max_evals",
             self.max_evals as f64,
@@ -134,192 +90,228 @@ impl StrongWolfe {
         )
     }
 
-    /// Searches from `start` (step 0, finite, slope < 0) with the first trial at
-    /// `first_step` > 0. `evaluate` returns (φ(t), φ′(t)).
+    /// Searches from `start` (step 0) with the first trial at `first_step`. `evaluate` returns
+    /// (φ(t), φ′(t)).
     ///
-    /// # Panics
-    /// If `start` has a slope that is not negative or a value that is not finite, or
-    /// `first_step` is not positive and finite.
+    /// A start or a first step that cannot be used is an ending like any other:
+    /// [`SearchStop::NonFinite`], [`SearchStop::NoDescent`], [`SearchStop::UnusableStep`].
     pub fn search<T: Real>(
         &self,
         start: Trial<T>,
         first_step: T,
         evaluate: impl FnMut(T) -> (T, T),
     ) -> SearchOutcome<T> {
-        assert!(
-            start.is_finite() && start.slope < T::zero(),
-            "not a descent direction"
-        );
-        assert!(
-            first_step.is_finite() && first_step > T::zero(),
-            "unusable first step"
-        );
+        self.search_with(start, first_step, &mut Noise::new(start.value), evaluate)
+    }
+
+    /// [`Self::search`] with what is known of the noise of φ's values, which may be measured anew.
+    pub fn search_with<T: Real>(
+        &self,
+        start: Trial<T>,
+        first_step: T,
+        noise: &mut Noise<T>,
+        evaluate: impl FnMut(T) -> (T, T),
+    ) -> SearchOutcome<T> {
+        let unusable = if !start.is_finite() {
+            Some(SearchStop::NonFinite)
+        } else if start.slope >= T::zero() {
+            Some(SearchStop::NoDescent)
+        } else if !(first_step.is_finite() && first_step > T::zero()) {
+            Some(SearchStop::UnusableStep)
+        } else {
+            None
+        };
+        if let Some(stop) = unusable {
+            return SearchOutcome {
+                trial: start,
+                stop,
+                n_evals: 0,
+            };
+        }
         let mut search = Search {
             settings: self,
             evaluate,
+            noise,
             start,
             best: start,
-            noise: T::of(self.noise_ulps) * T::epsilon() * start.value.abs(),
+            promised: T::of(-0.5) * first_step * start.slope,
             n_evals: 0,
+            last_is_finite: true,
+            n_rejected: 0,
+            measured: false,
         };
-        let found = search.bracket(first_step);
-        search.finish(found)
+        let end = search.run(first_step);
+        search.finish(end)
     }
 }
-
-/// An accepted trial and the conditions that it satisfies.
-type Accepted<T> = Option<(Trial<T>, SearchStop)>;
 
 /// A search under way.
-struct Search<'a, T, E> {
+struct Search<'a, T: Real, E> {
     settings: &'a StrongWolfe,
     evaluate: E,
+    noise: &'a mut Noise<T>,
     start: Trial<T>,
     best: Trial<T>,
-    noise: T,
+    /// The decrease that the first trial is worth, if it is at the minimum of a parabola.
+    promised: T,
     n_evals: u64,
+    last_is_finite: bool,
+    /// Trials that were too high.
+    n_rejected: u32,
+    /// Whether the noise was measured in this search.
+    measured: bool,
 }
 
-/// The upper end of the bracket: a finite trial, or a step at which φ is not finite.
-#[derive(Clone, Copy)]
-enum Upper<T> {
-    Finite(Trial<T>),
-    NonFinite(T),
-}
+/// Trials that are noise after which the slopes are so too.
+const MOST_NOISE: u32 = 6;
 
-impl<T: Real> Upper<T> {
-    fn step(&self) -> T {
-        match self {
-            Upper::Finite(trial) => trial.step,
-            Upper::NonFinite(step) => *step,
-        }
-    }
-}
+/// A trial that ends the search, or why it ends without one.
+type End<T> = Result<(Trial<T>, SearchStop), SearchStop>;
 
 impl<T: Real, E: FnMut(T) -> (T, T)> Search<'_, T, E> {
     fn trial(&mut self, step: T) -> Trial<T> {
         let (value, slope) = (self.evaluate)(step);
         self.n_evals += 1;
         let trial = Trial { step, value, slope };
-        if trial.is_finite() && trial.value < self.best.value {
-            self.best = trial;
+        self.last_is_finite = trial.is_finite();
+        if self.last_is_finite {
+            if trial.value < self.best.value {
+                self.best = trial;
+            }
         }
         trial
     }
 
-    fn exhausted(&self) -> bool {
-        self.n_evals >= self.settings.max_evals
+    fn left(&self) -> u64 {
+        self.settings.max_evals - self.n_evals.min(self.settings.max_evals)
     }
 
-    /// Whether φ(t) lies above the line of sufficient decrease.
-    fn too_high(&self, trial: &Trial<T>) -> bool {
+    /// φ(0) + c₁·t·φ′(0).
+    fn line(&self, step: T) -> T {
         let c1 = T::of(self.settings.sufficient_decrease);
-        trial.value > self.start.value + c1 * trial.step * self.start.slope
+        self.start.value + c1 * step * self.start.slope
+    }
+
+    /// Whether two values may be the same but for rounding.
+    fn same(&self, a: T, b: T) -> bool {
+        (a - b).abs() <= self.noise.level(a, b)
     }
 
     /// Whether a finite trial ends the search, and by which conditions.
     fn accepts(&self, trial: &Trial<T>) -> Option<SearchStop> {
         let c2 = T::of(self.settings.curvature);
         let slope_start = self.start.slope;
-        if !self.too_high(trial) && trial.slope.abs() <= c2 * -slope_start {
-            return Some(SearchStop::StrongWolfe);
+        let is_low = trial.value <= self.line(trial.step);
+        if is_low && trial.slope.abs() <= c2 * -slope_start {
+            if trial.value <= self.best.value {
+                return Some(SearchStop::StrongWolfe);
+            }
+            // Else there is a lower trial that can do, nearer to a minimum.
+            if self.best.value > self.line(self.best.step) {
+                return Some(SearchStop::Lower);
+            }
         }
         // (2δ − 1)φ′(0) with Hager and Zhang's δ = 0.1.
         let slope_upper = T::of(-0.8) * slope_start;
         let flat = trial.slope <= slope_upper && trial.slope >= c2 * slope_start;
-        (flat && (trial.value - self.start.value).abs() <= self.noise)
-            .then_some(SearchStop::ApproximateWolfe)
+        let is_same = self.same(trial.value, self.start.value)
+            && trial.value <= self.best.value + self.noise.level(trial.value, self.best.value);
+        (flat && is_same).then_some(SearchStop::ApproximateWolfe)
     }
 
-    /// Whether φ at `trial` is too high for it to replace the lower end `low`.
-    fn is_above(&self, trial: &Trial<T>, low: &Trial<T>) -> bool {
-        // Values that differ by rounding alone say nothing; the slopes then decide.
-        let is_noise = (trial.value - low.value).abs() <= self.noise
-            && (trial.value - self.start.value).abs() <= self.noise;
-        !is_noise && (self.too_high(trial) || trial.value >= low.value)
+    /// Whether a trial equals the start and the lower end but for rounding, and the slopes do not say
+    /// otherwise: they then decide.
+    fn is_noise(&self, trial: &Trial<T>, low: &Trial<T>) -> bool {
+        /// In units of the noise: what slopes promise is an estimate.
+        const PROMISED: f64 = 8.0;
+        let steepest = trial.slope.abs().max(low.slope.abs());
+        let promised = steepest * (trial.step - low.step).abs();
+        promised <= T::of(PROMISED) * self.noise.level(trial.value, low.value)
+            && self.same(trial.value, low.value)
+            && self.same(trial.value, self.start.value)
     }
 
-    /// Lengthens the step until a minimum is enclosed.
-    fn bracket(&mut self, first_step: T) -> Accepted<T> {
-        let mut low = self.start;
+    fn run(&mut self, first_step: T) -> End<T> {
+        let mut interval = Interval::new(self.start, first_step);
         let mut step = first_step;
-        while !self.exhausted() && step.is_finite() {
+        // While no trial was on the line of sufficient decrease and beyond a minimum, the search is
+        // for a minimum below that line.
+        let mut below_line = true;
+        let mut n_noise = 0;
+        while self.left() > 0 {
             let trial = self.trial(step);
             if !trial.is_finite() {
-                return self.zoom(low, Upper::NonFinite(step));
-            }
-            if let Some(stop) = self.accepts(&trial) {
-                return Some((trial, stop));
-            }
-            if self.is_above(&trial, &low) {
-                return self.zoom(low, Upper::Finite(trial));
-            }
-            if trial.slope >= T::zero() {
-                return self.zoom(trial, Upper::Finite(low));
-            }
-            let width = trial.step - low.step;
-            let (least, most) = (step + T::of(1.1) * width, step + T::of(4.0) * width);
-            // `max` and `min` ignore a NaN: without a cubic minimum take the most.
-            let guess = cubic::minimiser(&low, &trial);
-            step = if guess > step {
-                guess.max(least).min(most)
-            } else {
-                most
-            };
-            low = trial;
-        }
-        None
-    }
-
-    /// Shrinks the bracket between `low`, the best end, and `high`.
-    fn zoom(&mut self, mut low: Trial<T>, mut high: Upper<T>) -> Accepted<T> {
-        let half = T::of(0.5);
-        let mut shrink = half;
-        let mut width_two_ago = T::infinity();
-        let mut width_before = T::infinity();
-        while !self.exhausted() {
-            let width = (high.step() - low.step).abs();
-            if width <= T::epsilon() * low.step.max(high.step()) {
-                return None;
-            }
-            let step = match high {
-                Upper::NonFinite(step) => low.step + shrink * (step - low.step),
-                Upper::Finite(_) if width > T::of(0.66) * width_two_ago => {
-                    low.step + half * (high.step() - low.step)
-                }
-                Upper::Finite(high) => inside(&low, &high),
-            };
-            (width_two_ago, width_before) = (width_before, width);
-            let trial = self.trial(step);
-            if !trial.is_finite() {
-                high = Upper::NonFinite(step);
-                shrink *= half;
+                step = interval.retreat(step).ok_or(SearchStop::BracketExhausted)?;
                 continue;
             }
-            if let Some(stop) = self.accepts(&trial) {
-                return Some((trial, stop));
+            match self.accepts(&trial) {
+                Some(SearchStop::Lower) => return Ok((self.best, SearchStop::Lower)),
+                Some(stop) => return Ok((trial, stop)),
+                None => {}
             }
-            shrink = half;
-            if self.is_above(&trial, &low) {
-                high = Upper::Finite(trial);
-            } else {
-                // The minimum lies on the side to which φ falls from the new low end.
-                if trial.slope * (high.step() - low.step) >= T::zero() {
-                    high = Upper::Finite(low);
+            let low = *interval.low();
+            let on_line = trial.value <= self.line(step);
+            below_line &= !(on_line && trial.slope >= T::zero());
+            let is_noise = self.is_noise(&trial, &low);
+            if !is_noise && trial.value >= low.value {
+                self.n_rejected += 1;
+                if self.may_measure(&trial) && self.measure(&trial) {
+                    // The same step again, with what is known now.
+                    continue;
                 }
-                low = trial;
             }
+            let is_low = trial.value <= low.value || self.same(trial.value, low.value);
+            let tilts = below_line && !is_noise && is_low && !on_line;
+            let tilt = if tilts {
+                T::of(self.settings.sufficient_decrease) * self.start.slope
+            } else {
+                T::zero()
+            };
+            let raised = trial.value - tilt * trial.step >= low.value - tilt * low.step;
+            let next = if is_noise {
+                n_noise += 1;
+                if n_noise >= MOST_NOISE {
+                    return Err(SearchStop::NoiseLevel);
+                }
+                // Values as the slopes have them.
+                let half = T::of(0.5) * (trial.step - low.step);
+                let value = low.value + half * (low.slope + trial.slope);
+                interval.next(Trial { value, ..trial }, false, tilt)
+            } else {
+                interval.next(trial, raised, tilt)
+            };
+            step = next.ok_or(SearchStop::BracketExhausted)?;
         }
-        None
+        Err(SearchStop::EvaluationBudget)
     }
 
-    /// The best that can be returned.
-    fn finish(&self, found: Accepted<T>) -> SearchOutcome<T> {
-        let (trial, stop) = match found {
-            // A longer step may lie lower and yet above the line of sufficient decrease.
-            Some((trial, stop)) if trial.value <= self.best.value + self.noise => (trial, stop),
-            _ if self.best.value < self.start.value => (self.best, SearchStop::Lower),
-            _ => (self.start, SearchStop::Failed),
+    /// Whether a trial that is too high is worth seven evaluations to know if it is by noise: the
+    /// first one hardly ever is.
+    fn may_measure(&self, trial: &Trial<T>) -> bool {
+        const FIRST: u32 = 2;
+        let promised = T::of(-0.5) * trial.step * self.start.slope;
+        !self.measured
+            && self.n_rejected >= FIRST
+            && self.left() > Noise::<T>::N_VALUES
+            && self
+                .noise
+                .may_be_noise(self.start.value, trial.value, promised, self.n_rejected)
+    }
+
+    /// Measures the noise between the start and a trial; whether the estimate has grown.
+    fn measure(&mut self, trial: &Trial<T>) -> bool {
+        self.measured = true;
+        let mut noise = *self.noise;
+        let (start, end) = (self.start.value, trial.value);
+        let grown = noise.measure(start, end, |share| self.trial(share * trial.step).value);
+        *self.noise = noise;
+        grown
+    }
+
+    fn finish(self, end: End<T>) -> SearchOutcome<T> {
+        let (trial, stop) = match end {
+            Ok(accepted) => accepted,
+            Err(stop) => (self.best, self.typed(stop)),
         };
         SearchOutcome {
             trial,
@@ -327,15 +319,17 @@ impl<T: Real, E: FnMut(T) -> (T, T)> Search<'_, T, E> {
             n_evals: self.n_evals,
         }
     }
-}
 
-/// A trial step between the ends: the minimum of the cubic, kept a tenth of the
-/// bracket away from either end; the middle if the cubic has none.
-fn inside<T: Real>(low: &Trial<T>, high: &Trial<T>) -> T {
-    let width = high.step - low.step;
-    let share = (cubic::minimiser(low, high) - low.step) / width;
-    if share.is_nan() {
-        return low.step + T::of(0.5) * width;
+    /// Why nothing was accepted.
+    fn typed(&self, stop: SearchStop) -> SearchStop {
+        if !self.last_is_finite && self.best.step <= T::zero() {
+            SearchStop::NonFinite
+        } else if self.same(self.best.value, self.start.value)
+            && self.promised <= self.noise.level(self.start.value, self.best.value)
+        {
+            SearchStop::NoiseLevel
+        } else {
+            stop
+        }
     }
-    low.step + share.max(T::of(0.1)).min(T::of(0.9)) * width
 }

@@ -62,6 +62,11 @@ pub(crate) fn rosenbrock() -> LeastSquares {
     LeastSquares::new(&PROBLEMS[0])
 }
 
+/// All 35.
+pub(crate) fn every() -> Vec<LeastSquares> {
+    PROBLEMS.iter().map(LeastSquares::new).collect()
+}
+
 pub(crate) fn all() -> Vec<LeastSquares> {
     let chosen = NUMBERS.iter().map(|number| &PROBLEMS[number - 1]);
     chosen.map(LeastSquares::new).collect()

@@ -14,5 +14,6 @@ mod data;
 mod failures;
 mod finite_sum;
 mod first_order;
+mod lbfgs;
 mod line_search;
 mod minimizers;
