@@ -28,7 +28,7 @@ impl Task {
     /// All digits, pixels scaled to 0–1. `quick` keeps one case in ten, and the outer layers narrow.
     pub(crate) fn digits(quick: bool) -> Result<Self, TrainError> {
         let mut data = digits::<f64>();
-        Scaler::by(16.0, data.n_features()).apply(&mut data)?;
+        Scaler::by(16.0, data.n_features())?.apply(&mut data)?;
         let step = if quick { 10 } else { 1 };
         let pixels = data
             .features()

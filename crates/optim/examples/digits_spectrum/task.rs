@@ -22,7 +22,7 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn new() -> Result<Self, TaskError> {
         let mut all = digits();
-        Scaler::by(16.0, all.n_features()).apply(&mut all)?;
+        Scaler::by(16.0, all.n_features())?.apply(&mut all)?;
         let some = all.select(&(0..300).collect::<Vec<_>>())?;
         let net = Mlp::new(&[64, 120, 40, 10], Activation::Tanh)?;
         let mut task = Self {

@@ -23,7 +23,7 @@ impl Task {
     /// 4/5 of the digits to train on, 1/5 to test on, pixels scaled to 0–1.
     pub(crate) fn digits(hidden: &[usize], seed: u64) -> Result<Self, TrainError> {
         let mut data = digits();
-        Scaler::by(16.0, data.n_features()).apply(&mut data)?;
+        Scaler::by(16.0, data.n_features())?.apply(&mut data)?;
         let split = data.split_stratified(0.2, seed)?;
         let sizes = [&[data.n_features()], hidden, &[data.n_classes()]].concat();
         let net = Mlp::new(&sizes, Activation::Tanh)?;

@@ -22,6 +22,7 @@ pub fn digits<T: Real>() -> Dataset<T> {
     let format = CsvFormat {
         header: false,
         n_classes: Some(10),
+        ..CsvFormat::default()
     };
     format
         .read(file.as_slice())

@@ -79,14 +79,46 @@ pub enum DataError {
         problem: CellProblem,
     },
     /// A label of a file that is too large.
-    #[error("line {line}: label {label}, but there are {n_classes} classes")]
+    #[error("line {line}, column {column}: label {label}, but there are {n_classes} classes")]
     LabelTooLarge {
         /// The line.
         line: u64,
+        /// The column, from 1.
+        column: usize,
         /// The label.
         label: usize,
         /// The number of classes.
         n_classes: usize,
+    },
+    /// A line that is too long: the file is hardly what it was taken for.
+    #[error("line {line} is longer than {limit} bytes")]
+    LineTooLong {
+        /// The line.
+        line: u64,
+        /// The most bytes of a line.
+        limit: u64,
+    },
+    /// A text that is too long, after decompression.
+    #[error("the text is longer than {limit} bytes; it was read up to line {line}")]
+    TextTooLong {
+        /// The line at which reading ended.
+        line: u64,
+        /// The most bytes of a text.
+        limit: u64,
+    },
+    /// More classes than can be.
+    #[error("{n_classes} classes; there are at most {limit}")]
+    TooManyClasses {
+        /// The number asked for.
+        n_classes: usize,
+        /// The largest number.
+        limit: usize,
+    },
+    /// A width by which features cannot be divided.
+    #[error("features cannot be divided by {width}: it has to be finite and positive")]
+    Width {
+        /// The width.
+        width: f64,
     },
     /// A label of an array that is too large.
     #[error("row {row}: label {label}, but there are {n_classes} classes")]

@@ -29,9 +29,13 @@ pub use split::Split;
 use ad_core::Real;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
+/// The most classes of a data set. What is made of labels takes memory for every class; a label
+/// beyond this one is a number of another kind.
+pub const MAX_CLASSES: usize = 1 << 16;
+
 /// Labelled cases: features of shape (n, d), n labels below `n_classes`.
 ///
-/// Never empty; every feature is finite.
+/// Never empty; every feature is finite; there are at most [`MAX_CLASSES`] classes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset<T> {
     features: Array2<T>,
@@ -58,7 +62,7 @@ impl<T: Real> Dataset<T> {
     ///
     /// # Errors
     /// No rows or no columns, as many labels as rows not given, a label out of range,
-    /// a feature that is not finite.
+    /// more than [`MAX_CLASSES`] classes, a feature that is not finite.
     pub fn new(
         features: Array2<T>,
         labels: Array1<usize>,
@@ -74,6 +78,7 @@ impl<T: Real> Dataset<T> {
                 n_labels: labels.len(),
             });
         }
+        check_classes(n_classes)?;
         if let Some((row, &label)) = labels.iter().enumerate().find(|&(_, &l)| l >= n_classes) {
             return Err(DataError::LabelOutOfRange {
                 row,
@@ -118,6 +123,9 @@ impl<T: Real> Dataset<T> {
     }
 
     /// The labels as rows of the unit matrix, (n, `n_classes`).
+    ///
+    /// # Panics
+    /// If there is no memory for that many numbers.
     pub fn one_hot(&self) -> Array2<T> {
         let mut encoded = Array2::zeros((self.len(), self.n_classes));
         for (mut row, &label) in encoded.rows_mut().into_iter().zip(&self.labels) {
@@ -144,4 +152,12 @@ impl<T: Real> Dataset<T> {
             n_classes: self.n_classes,
         })
     }
+}
+
+fn check_classes(n_classes: usize) -> Result<(), DataError> {
+    let limit = MAX_CLASSES;
+    if n_classes > limit {
+        return Err(DataError::TooManyClasses { n_classes, limit });
+    }
+    Ok(())
 }

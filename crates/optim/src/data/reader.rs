@@ -1,22 +1,26 @@
 //! Reading comma-separated files, plain or gzipped.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::Path;
 
 use ad_core::Real;
 use flate2::bufread::MultiGzDecoder;
 use ndarray::{Array1, Array2};
 
-use super::{CellProblem, DataError, Dataset};
+use super::{CellProblem, DataError, Dataset, MAX_CLASSES, check_classes};
 
 /// How a file is laid out: one case a line, features first, label last, separated by
 /// commas. Blank lines are skipped; numbers may stand in quotation marks.
 ///
+/// What a file can make the reader take is bounded: a line has at most `max_line_bytes`, the text
+/// at most `max_bytes` after decompression, and labels are below [`MAX_CLASSES`]. Beyond, it is an
+/// error that names the line. Memory is that of the features and of one line.
+///
 /// ```
 /// use optim::data::{CsvFormat, DataError};
 ///
-/// let format = CsvFormat { header: true, n_classes: Some(2) };
+/// let format = CsvFormat { header: true, n_classes: Some(2), ..CsvFormat::default() };
 /// let data = format.read::<f64>("height,width,class\n1.5,2,0\n3,4e-1,1\n".as_bytes())?;
 /// assert_eq!((data.len(), data.n_features()), (2, 2));
 ///
@@ -24,12 +28,28 @@ use super::{CellProblem, DataError, Dataset};
 /// assert_eq!(error.to_string(), r#"line 2, column 2: "x" is not a number"#);
 /// # Ok::<(), DataError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CsvFormat {
     /// Whether the first line names the columns (and is skipped).
     pub header: bool,
     /// The number of classes; `None` for the largest label plus one.
     pub n_classes: Option<usize>,
+    /// The most bytes of a line. Default 2²⁴, a line of a million numbers.
+    pub max_line_bytes: u64,
+    /// The most bytes of the text, after decompression. Default 2³².
+    pub max_bytes: u64,
+}
+
+impl Default for CsvFormat {
+    /// No header, classes by the largest label, 16 MiB per line and 4 GiB in all.
+    fn default() -> Self {
+        CsvFormat {
+            header: false,
+            n_classes: None,
+            max_line_bytes: 1 << 24,
+            max_bytes: 1 << 32,
+        }
+    }
 }
 
 impl CsvFormat {
@@ -70,7 +90,8 @@ impl CsvFormat {
     }
 
     fn read_text<T: Real>(&self, from: impl Read) -> Result<Dataset<T>, DataError> {
-        let mut lines = Lines::new(from);
+        check_classes(self.n_classes.unwrap_or(0))?;
+        let mut lines = Lines::new(from, self);
         let mut cases = Cases {
             features: Vec::new(),
             labels: Vec::new(),
@@ -82,9 +103,11 @@ impl CsvFormat {
                 continue;
             }
             let label = cases.push(line, text)?;
-            if let Some(n_classes) = self.n_classes.filter(|&n| label >= n) {
+            let n_classes = self.n_classes.unwrap_or(MAX_CLASSES);
+            if label >= n_classes {
                 return Err(DataError::LabelTooLarge {
                     line,
+                    column: cases.n_columns.unwrap_or(0),
                     label,
                     n_classes,
                 });
@@ -108,31 +131,59 @@ impl CsvFormat {
 }
 
 /// The lines of a text that are not blank, with their numbers.
+///
+/// The `csv` crate would read as much of a line as there is, and so needs the same limits around it.
 struct Lines<R> {
-    from: BufReader<R>,
+    /// Ends one byte after the longest text.
+    from: Take<BufReader<R>>,
     buffer: Vec<u8>,
     line: u64,
+    max_line_bytes: u64,
+    max_bytes: u64,
 }
 
 impl<R: Read> Lines<R> {
-    fn new(from: R) -> Self {
+    fn new(from: R, format: &CsvFormat) -> Self {
+        let CsvFormat {
+            max_line_bytes,
+            max_bytes,
+            ..
+        } = *format;
         Lines {
-            from: BufReader::new(from),
+            from: BufReader::new(from).take(max_bytes.saturating_add(1)),
             buffer: Vec::new(),
             line: 0,
+            max_line_bytes,
+            max_bytes,
         }
+    }
+
+    /// Reads one line to the buffer; false at the end.
+    fn read_line(&mut self) -> Result<bool, DataError> {
+        self.buffer.clear();
+        let limit = self.max_line_bytes;
+        let mut rest = (&mut self.from).take(limit.saturating_add(1));
+        let read = rest.read_until(b'\n', &mut self.buffer);
+        let read = read.map_err(|source| DataError::Read {
+            line: self.line,
+            source,
+        })?;
+        let line = self.line + 1;
+        if self.from.limit() == 0 {
+            let limit = self.max_bytes;
+            return Err(DataError::TextTooLong { line, limit });
+        }
+        if read as u64 > limit {
+            return Err(DataError::LineTooLong { line, limit });
+        }
+        self.line += u64::from(read > 0);
+        Ok(read > 0)
     }
 
     fn next_line(&mut self) -> Result<Option<(u64, &str)>, DataError> {
         loop {
-            self.buffer.clear();
-            let read = self.from.read_until(b'\n', &mut self.buffer);
-            match read.map_err(|source| DataError::Read {
-                line: self.line,
-                source,
-            })? {
-                0 => return Ok(None),
-                _ => self.line += 1,
+            if !self.read_line()? {
+                return Ok(None);
             }
             if !self.buffer.trim_ascii().is_empty() {
                 break;
@@ -216,9 +267,5 @@ fn number<T: Real>(text: &str) -> Result<T, CellProblem> {
 }
 
 fn label(text: &str) -> Result<usize, CellProblem> {
-    // `usize::MAX` would leave no number of classes.
-    match text.parse() {
-        Ok(label) if label < usize::MAX => Ok(label),
-        _ => Err(CellProblem::NotALabel),
-    }
+    text.parse().map_err(|_| CellProblem::NotALabel)
 }

@@ -5,7 +5,9 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ndarray::{Array1, array};
-use optim::data::{Batches, CellProblem, CsvFormat, DataError, Dataset, Scaler, Split, digits};
+use optim::data::{
+    Batches, CellProblem, CsvFormat, DataError, Dataset, MAX_CLASSES, Scaler, Split, digits,
+};
 
 fn read(text: &str) -> Result<Dataset<f64>, DataError> {
     CsvFormat::default().read(text.as_bytes())
@@ -101,12 +103,14 @@ fn errors_have_their_own_variants() {
     let two = CsvFormat {
         header: true,
         n_classes: Some(2),
+        ..CsvFormat::default()
     };
     let large = two.read::<f64>("a,class\n1,1\n1,2\n".as_bytes());
     assert!(matches!(
         large,
         Err(DataError::LabelTooLarge {
             line: 3,
+            column: 2,
             label: 2,
             n_classes: 2
         })
@@ -303,4 +307,190 @@ fn the_cursor_resumes_in_the_middle_of_an_epoch() {
         }
         batches.next_batch();
     }
+}
+
+/// Labels that would make a matrix of terabytes are refused where they stand.
+#[test]
+fn labels_are_bounded() {
+    let message = |text: &str| read(text).unwrap_err().to_string();
+    assert_eq!(
+        message("1,0\n2,999999999999\n"),
+        "line 2, column 2: label 999999999999, but there are 65536 classes"
+    );
+    assert!(message("1,99999999999999999999999\n").contains("is not a label"));
+    assert_eq!(read("1,65535\n").unwrap().n_classes(), MAX_CLASSES);
+    let many = CsvFormat {
+        n_classes: Some(1_000_000_000_000),
+        ..CsvFormat::default()
+    };
+    let refused = |error| matches!(error, DataError::TooManyClasses { .. });
+    assert!(refused(many.read::<f64>("1,0\n".as_bytes()).unwrap_err()));
+    assert!(refused(
+        Dataset::new(array![[1.0]], array![0], 1 << 40).unwrap_err()
+    ));
+}
+
+/// Gives one byte for ever.
+struct Endless(u8);
+
+impl std::io::Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        buffer.fill(self.0);
+        Ok(buffer.len())
+    }
+}
+
+/// Plain and packed, in one line and in many blank ones.
+#[test]
+fn lines_and_texts_have_limits() {
+    let format = CsvFormat {
+        max_line_bytes: 1000,
+        max_bytes: 100_000,
+        ..CsvFormat::default()
+    };
+    for byte in [b'1', b',', b' ', b'"'] {
+        let error = format.read::<f64>(Endless(byte)).unwrap_err();
+        let is_long = matches!(
+            error,
+            DataError::LineTooLong {
+                line: 1,
+                limit: 1000
+            }
+        );
+        assert!(is_long, "{error}");
+    }
+    let error = format.read::<f64>(Endless(b'\n')).unwrap_err();
+    assert!(
+        matches!(error, DataError::TextTooLong { limit: 100_000, .. }),
+        "{error}"
+    );
+    let bomb = gzip(&vec![b'\n'; 10_000_000]);
+    assert!(bomb.len() < 20_000);
+    let error = format.read::<f64>(bomb.as_slice()).unwrap_err();
+    assert!(matches!(error, DataError::TextTooLong { .. }), "{error}");
+    let bomb = gzip(&vec![b'7'; 10_000_000]);
+    let error = format.read::<f64>(bomb.as_slice()).unwrap_err();
+    assert!(matches!(error, DataError::LineTooLong { .. }), "{error}");
+    // Up to the limits everything is read.
+    let line = format!("{},0\n", "1".repeat(997));
+    assert_eq!(line.len(), 1000);
+    let wide = "1".repeat(300);
+    let text = format!("{wide},0\n").repeat(3);
+    let exact = CsvFormat {
+        max_line_bytes: 303,
+        max_bytes: 909,
+        ..CsvFormat::default()
+    };
+    assert_eq!(exact.read::<f64>(text.as_bytes()).unwrap().len(), 3);
+    for (line, all) in [(302, 909), (303, 908)] {
+        let tight = CsvFormat {
+            max_line_bytes: line,
+            max_bytes: all,
+            ..CsvFormat::default()
+        };
+        assert!(tight.read::<f64>(text.as_bytes()).is_err(), "{line} {all}");
+    }
+    // A limit of any size is no reason to overflow.
+    let unlimited = CsvFormat {
+        max_line_bytes: u64::MAX,
+        max_bytes: u64::MAX,
+        ..CsvFormat::default()
+    };
+    assert_eq!(unlimited.read::<f64>("1,0\n".as_bytes()).unwrap().len(), 1);
+}
+
+fn column<T: ad_core::Real>(values: Vec<T>) -> Dataset<T> {
+    let n = values.len();
+    let features = ndarray::Array2::from_shape_vec((n, 1), values).unwrap();
+    Dataset::new(features, Array1::zeros(n), 1).unwrap()
+}
+
+/// What is constant becomes 0 in the training part, and stays a small number in any other.
+#[test]
+fn a_constant_feature_of_any_length_is_only_shifted() {
+    fn check<T: ad_core::Real>(value: f64, n: usize) {
+        let mut data = column(vec![T::of(value); n]);
+        let scaler = Scaler::fit(&data);
+        scaler.apply(&mut data).unwrap();
+        assert!(data.features().iter().all(|x| x.is_zero()), "{value} {n}");
+        let mut other = column(vec![T::of(2.0 * value)]);
+        scaler.apply(&mut other).unwrap();
+        let expected = T::of(2.0 * value) - T::of(value);
+        assert_eq!(other.features()[[0, 0]], expected, "{value} {n}");
+    }
+    check::<f32>(0.1, 60_000);
+    check::<f64>(14.62, 1000);
+    for value in [0.1, -0.1, 14.62, 1.0 / 3.0, 1e-300, 1e300] {
+        (1..=300).for_each(|n| check::<f64>(value, n));
+    }
+    for value in [0.1, 14.62, 1e-37, 1e37] {
+        (1..=300).for_each(|n| check::<f32>(value, n));
+    }
+    // One unit in the last place is rounding of a constant.
+    let next = 0.1_f64.next_up();
+    let mut data = column(vec![0.1, next, 0.1, next]);
+    Scaler::fit(&data).apply(&mut data).unwrap();
+    assert!(data.features().iter().all(|x| x.abs() <= f64::EPSILON));
+}
+
+/// Half of the rows at a − d, half at a + d: mean a, deviation d.
+#[test]
+fn mean_and_deviation_are_right_at_any_size_and_offset() {
+    // Powers of two, so that a ± d and the scaled values are exact.
+    for (a, d) in [
+        (0.0, 1.0),
+        (1024.0, 0.125),
+        (1e9_f64.round(), 0.25),
+        (0.0, 1e308),
+        (0.0, 1e-300),
+    ] {
+        for n in [2, 10, 1000, 30_000] {
+            let mut data = column(
+                (0..n)
+                    .map(|i| if i % 2 == 0 { a - d } else { a + d })
+                    .collect(),
+            );
+            Scaler::fit(&data).apply(&mut data).unwrap();
+            for (i, x) in data.features().iter().enumerate() {
+                let expected = if i % 2 == 0 { -1.0 } else { 1.0 };
+                // The root and two divisions.
+                assert!(
+                    (x - expected).abs() <= 4.0 * f64::EPSILON,
+                    "{a} {d} {n}: {x}"
+                );
+            }
+        }
+    }
+    // In single precision sums are as good.
+    let mut data = column(
+        (0..60_000)
+            .map(|i| if i % 2 == 0 { 1000.0_f32 } else { 1001.0 })
+            .collect(),
+    );
+    Scaler::fit(&data).apply(&mut data).unwrap();
+    assert!(
+        data.features()
+            .iter()
+            .all(|x| (x.abs() - 1.0).abs() <= 4.0 * f32::EPSILON)
+    );
+}
+
+#[test]
+fn a_scaling_that_fails_leaves_the_data_as_they_were() {
+    let mut data = column(vec![1e300, -1e300]);
+    let before = data.clone();
+    let error = Scaler::by(1e-300, 1).unwrap().apply(&mut data).unwrap_err();
+    assert!(matches!(error, DataError::NonFinite { row: 0, column: 0 }));
+    assert_eq!(data, before);
+    for width in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(matches!(Scaler::by(width, 1), Err(DataError::Width { .. })));
+    }
+    // Nor is such a scaler read from a file.
+    let text = serde_json::to_string(&Scaler::by(2.0, 1).unwrap()).unwrap();
+    let two = 2.0_f64.to_bits().to_string();
+    let read = |with: f64| {
+        serde_json::from_str::<Scaler<f64>>(&text.replace(&two, &with.to_bits().to_string()))
+    };
+    assert!(text.contains(&two) && read(4.0).is_ok(), "{text}");
+    assert!(read(0.0).is_err() && read(f64::NAN).is_err());
 }
