@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
+use super::build::Reduction;
 use super::{FiniteSum, Sharding};
 
 /// A mean over cases whose products refer to a batch of them.
@@ -57,6 +58,7 @@ impl<T: Real> CurvatureBatches<T> {
     ///
     /// # Errors
     /// As [`FiniteSum::new`]; [`Error::Empty`] for a batch size of 0.
+    #[track_caller]
     pub fn new<F>(
         n_parameters: usize,
         data: Vec<ArrayD<T>>,
@@ -76,7 +78,7 @@ impl<T: Real> CurvatureBatches<T> {
         let batch = draw(all.n_cases, batch_size, seed, 0);
         let rows = |array: &ArrayD<T>| array.select(ndarray::Axis(0), &batch);
         let data = all.data.iter().map(rows).collect();
-        let part = FiniteSum::new(n_parameters, data, sharding, &f)?;
+        let part = FiniteSum::unchecked(n_parameters, data, sharding, Reduction::Mean, &f)?;
         Ok(Self {
             all,
             part,

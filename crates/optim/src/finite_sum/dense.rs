@@ -4,6 +4,7 @@ use ad_core::{Error, HessianStrip, HessianWork, Join, Real, Residuals, mirror_he
 use ndarray::{ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
+use super::build::Reduction;
 use super::{FiniteSum, Shard};
 use crate::parallel::Hands;
 
@@ -78,7 +79,11 @@ impl<T: Real> FiniteSum<T> {
                 rows.fill(T::zero());
             }
             for (&shard, residuals) in shards.iter().zip(residuals) {
-                let weight = T::of(shard.rows as f64 / self.n_cases as f64);
+                let cases = match self.reduction {
+                    Reduction::Mean => shard.rows,
+                    Reduction::Sum => 1,
+                };
+                let weight = T::of(cases as f64 / self.n_cases as f64);
                 self.on_shard(shard, parameters, |function, point| {
                     function.add_hessian_strip(
                         strip,

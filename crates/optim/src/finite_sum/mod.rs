@@ -1,14 +1,18 @@
 //! Means over cases: (1/N) Σ f(x; case), by shards of data over threads.
 
+mod build;
 mod curvature_batches;
 mod dense;
 mod reduce;
 
+pub use build::Sharding;
 pub use curvature_batches::CurvatureBatches;
+
+pub(crate) use build::Reduction;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, Var, all_finite};
+use ad_core::{Error, Function, Point, Product, Program, Real, Residuals, all_finite};
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{
     ArrayD, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut, ArrayViewMut1, ArrayViewMut2, Axis,
@@ -19,57 +23,6 @@ use smallvec::SmallVec;
 use crate::parallel::{Hands, piece, share};
 use reduce::{Accumulator, ScratchPool, reduce};
 
-/// How a [`FiniteSum`] divides its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sharding {
-    /// Cases a shard; `None` to choose by the numbers of cases and parameters alone. What a shard's
-    /// activations take should fit a processor's cache, and each shard reads and adds up as many
-    /// numbers as there are parameters.
-    pub shard_rows: Option<usize>,
-    /// The most partial sums, each of n numbers, that shards are added up in.
-    pub partial_sums: usize,
-    /// The most bytes of residuals that a linearization keeps; those of further shards are computed
-    /// again for each product.
-    pub residual_budget: usize,
-}
-
-impl Default for Sharding {
-    /// Rows by size, 8 partial sums, 2 GiB of residuals.
-    fn default() -> Self {
-        Self {
-            shard_rows: None,
-            partial_sums: 8,
-            residual_budget: 2 << 30,
-        }
-    }
-}
-
-/// From this many parameters on, adding up a shard's gradient takes long enough for larger shards.
-const MANY_PARAMETERS: usize = 500_000;
-
-impl Sharding {
-    /// The rows of a shard, from 1 to `n_cases`: 128, or 256 for many parameters, but two shards at
-    /// least where each has 32 rows, which is long enough for efficient products.
-    #[must_use]
-    pub fn rows(&self, n_cases: usize, n_parameters: usize) -> usize {
-        let by_size = || {
-            let rows = if n_parameters < MANY_PARAMETERS {
-                128
-            } else {
-                256
-            };
-            rows.min(n_cases.div_ceil(2)).max(32)
-        };
-        self.shard_rows.unwrap_or_else(by_size).clamp(1, n_cases)
-    }
-}
-
-/// Multiply-adds of one evaluation from which on it is shared.
-const SHARED_WORK: usize = 50_000;
-
-/// Multiply-adds of one evaluation from which on threads are worth waking.
-const LONG_WORK: usize = 1 << 25;
-
 /// The mean over N cases of a recorded function: f(x) = (1/N) Σᵢ f(x; caseᵢ).
 ///
 /// The cases are divided into shards of a fixed number of rows. As many threads work on them as
@@ -79,7 +32,8 @@ const LONG_WORK: usize = 1 << 25;
 /// others evaluate alone. Memory is bounded by the shards in work, the partial sums and the budget of
 /// residuals, however many cases there are.
 ///
-/// As an [`Objective`] and [`SecondOrder`] objective it serves every minimiser and Newton method.
+/// As an [`Objective`] and [`SecondOrder`] objective it serves every minimiser and Newton method. Its
+/// methods panic on vectors of another length than there are parameters.
 ///
 /// ```
 /// use hvp_solvers::{Objective, SecondOrder};
@@ -109,6 +63,8 @@ pub struct FiniteSum<T> {
     shards: Vec<Shard>,
     n_cases: usize,
     sharding: Sharding,
+    /// What the function returns of its rows.
+    reduction: Reduction,
     pool: ScratchPool<T>,
     /// Who works on an evaluation.
     hands: Hands,
@@ -131,76 +87,6 @@ struct Linearized<T> {
 }
 
 impl<T: Real> FiniteSum<T> {
-    /// Records `f` for shards of the data. Each data array has the cases along its first axis; `f`
-    /// gets the parameters and a shard's rows, and returns the *mean* over these rows.
-    ///
-    /// # Errors
-    /// [`Error::Empty`] for no cases; [`Error::Shape`] if the arrays differ in their number of
-    /// cases; [`Error::NonFinite`]; [`Error::Record`] for what is wrong with `f`;
-    /// [`Error::NotScalar`].
-    pub fn new<F>(
-        n_parameters: usize,
-        data: Vec<ArrayD<T>>,
-        sharding: Sharding,
-        f: F,
-    ) -> Result<Self, Error>
-    where
-        F: for<'t> Fn(Var<'t>, &[Var<'t>]) -> Var<'t>,
-    {
-        let n_cases = check_data(&data)?;
-        let data: Vec<_> = data
-            .into_iter()
-            .map(|a| a.as_standard_layout().into_owned())
-            .collect();
-        let rows = sharding.rows(n_cases, n_parameters);
-        let last = n_cases % rows;
-        let mut functions = Vec::new();
-        for rows in [Some(rows), (last > 0).then_some(last)]
-            .into_iter()
-            .flatten()
-        {
-            let shapes: Vec<Vec<usize>> = data
-                .iter()
-                .map(|array| [&[rows], &array.shape()[1..]].concat())
-                .collect();
-            let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-            let function = Function::record_with_data(n_parameters, &shapes, &f)?;
-            if !function.output_shape().is_empty() {
-                let found = function.output_shape().to_vec();
-                return Err(Error::NotScalar {
-                    operation: "a mean over cases",
-                    found,
-                });
-            }
-            functions.push(function);
-        }
-        let shard = |start: usize| {
-            let rows = rows.min(n_cases - start);
-            Shard {
-                start,
-                rows,
-                function: usize::from(rows == last),
-            }
-        };
-        let shards: Vec<_> = (0..n_cases).step_by(rows).map(shard).collect();
-        let work = functions[0].cost(Program::Value)?.product_flops * shards.len();
-        let hands = match work {
-            0..SHARED_WORK => Hands::Own,
-            SHARED_WORK..LONG_WORK => Hands::Crew,
-            LONG_WORK.. => Hands::Pool,
-        };
-        Ok(Self {
-            functions,
-            data,
-            shards,
-            n_cases,
-            sharding,
-            pool: ScratchPool::new(),
-            hands,
-            point: None,
-        })
-    }
-
     /// The number of cases N.
     pub fn n_cases(&self) -> usize {
         self.n_cases
@@ -209,6 +95,17 @@ impl<T: Real> FiniteSum<T> {
     /// The recorded function of a full shard.
     pub fn function(&self) -> &Function<T> {
         &self.functions[0]
+    }
+
+    /// Panics if a vector has another length than there are parameters: a caller of [`Objective`] has
+    /// no other way to learn that. Minimisers check it before they begin.
+    #[track_caller]
+    fn check_len(&self, what: &str, found: usize) {
+        let expected = self.dim();
+        assert!(
+            found == expected,
+            "{what} has length {found}, expected {expected}"
+        );
     }
 
     /// The bytes of residuals that are kept of the point of linearization.
@@ -235,7 +132,8 @@ impl<T: Real> FiniteSum<T> {
         }
         for (at, (to, from)) in self.data.iter().zip(from).enumerate() {
             let largest = rows.iter().max().map_or(0, |row| row + 1);
-            let expected = [&[largest.max(from.len_of(Axis(0)))], &to.shape()[1..]].concat();
+            let there = from.shape().first().copied().unwrap_or(0);
+            let expected = [&[largest.max(there)], &to.shape()[1..]].concat();
             if from.shape() != expected || rows.len() != self.n_cases {
                 let what = format!("rows {} of data array {at}", rows.len());
                 return Err(Error::Shape {
@@ -272,7 +170,10 @@ impl<T: Real> FiniteSum<T> {
         states: &mut [S],
         work: impl Fn(Call<'_, '_, T>, &mut S, &mut Accumulator<'_, T>) -> Result<T, Error> + Sync,
     ) -> T {
-        let full = self.shards[0].rows;
+        let full = match self.reduction {
+            Reduction::Mean => self.shards[0].rows,
+            Reduction::Sum => 1,
+        };
         let factor = T::of(full as f64 / self.n_cases as f64);
         let sum = |at: usize, state: &mut S, accumulator: &mut Accumulator<'_, T>| {
             for (place, number) in self.shards_of(at).enumerate() {
@@ -293,7 +194,11 @@ impl<T: Real> FiniteSum<T> {
                     accumulator.target().0.fill(T::nan());
                     T::nan()
                 });
-                accumulator.absorb(T::of(shard.rows as f64 / full as f64), value);
+                let weight = match self.reduction {
+                    Reduction::Mean => T::of(shard.rows as f64 / full as f64),
+                    Reduction::Sum => T::one(),
+                };
+                accumulator.absorb(weight, value);
             }
         };
         reduce(&self.pool, out, factor, states, self.hands, sum)
@@ -488,55 +393,21 @@ fn with_slice<T: Real, D: Dimension, R>(
     result
 }
 
-fn check_data<T: Real>(data: &[ArrayD<T>]) -> Result<usize, Error> {
-    let n_cases = data
-        .first()
-        .and_then(|array| array.shape().first().copied())
-        .unwrap_or(0);
-    if n_cases == 0 {
-        return Err(Error::Empty {
-            what: "the data".into(),
-        });
-    }
-    for (at, array) in data.iter().enumerate() {
-        if array.shape().first() != Some(&n_cases) {
-            let mut expected = array.shape().to_vec();
-            expected.splice(..expected.len().min(1), [n_cases]);
-            let found = array.shape().to_vec();
-            return Err(Error::Shape {
-                what: format!("data array {at}"),
-                expected,
-                found,
-            });
-        }
-        if let Some(index) = array.iter().position(|value| !value.is_finite()) {
-            let value = array
-                .iter()
-                .nth(index)
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            return Err(Error::NonFinite {
-                what: format!("data array {at}"),
-                index,
-                value,
-            });
-        }
-    }
-    Ok(n_cases)
-}
-
 impl<T: Real> Objective<T> for FiniteSum<T> {
     fn dim(&self) -> usize {
         self.functions[0].n_parameters()
     }
 
     fn value(&mut self, x: ArrayView1<'_, T>) -> T {
+        self.check_len("x", x.len());
         let x = x.as_standard_layout();
         let x = x.as_slice().expect("standard layout");
         self.plain_mean(x, &mut [], |call, _| call.function.value(call.point))
     }
 
     fn value_and_grad(&mut self, x: ArrayView1<'_, T>, mut grad: ArrayViewMut1<'_, T>) -> T {
+        self.check_len("x", x.len());
+        self.check_len("the gradient", grad.len());
         let x = x.as_standard_layout();
         let x = x.as_slice().expect("standard layout");
         with_slice(&mut grad, |grad| {
@@ -550,6 +421,8 @@ impl<T: Real> Objective<T> for FiniteSum<T> {
 
 impl<T: Real> SecondOrder<T> for FiniteSum<T> {
     fn linearize(&mut self, x: ArrayView1<'_, T>, mut grad: ArrayViewMut1<'_, T>) -> T {
+        self.check_len("x", x.len());
+        self.check_len("the gradient", grad.len());
         let mut point = self.point.take().unwrap_or_else(|| Linearized {
             parameters: Vec::new(),
             residuals: self.empty_residuals(),
@@ -581,12 +454,16 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
     }
 
     fn hvp_into(&self, v: ArrayView1<'_, T>, mut out: ArrayViewMut1<'_, T>) {
+        self.check_len("v", v.len());
+        self.check_len("the product", out.len());
         let v = v.as_standard_layout();
         let v = v.as_slice().expect("standard layout");
         with_slice(&mut out, |out| self.product_into(Product::Hvp, 1, v, out));
     }
 
     fn hvp_block_into(&self, v: ArrayView2<'_, T>, mut out: ArrayViewMut2<'_, T>) {
+        assert_eq!(v.dim(), out.dim(), "vectors and products differ in shape");
+        self.check_len("v", v.ncols());
         let count = self.vectors_at_once(v.nrows());
         let blocks = out.axis_chunks_iter_mut(Axis(0), count);
         for (v, mut out) in v.axis_chunks_iter(Axis(0), count).zip(blocks) {
@@ -599,6 +476,8 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
     }
 
     fn hessian_into(&self, mut out: ArrayViewMut2<'_, T>) {
+        let n = self.dim();
+        assert_eq!(out.dim(), (n, n), "the Hessian's shape");
         let point = self.point.as_ref();
         let done = point.is_some_and(|at| self.dense_hessian(&at.parameters, &mut out).is_ok());
         if !done {
@@ -611,6 +490,8 @@ impl<T: Real> SecondOrder<T> for FiniteSum<T> {
     }
 
     fn ggnvp_into(&self, v: ArrayView1<'_, T>, mut out: ArrayViewMut1<'_, T>) {
+        self.check_len("v", v.len());
+        self.check_len("the product", out.len());
         let v = v.as_standard_layout();
         let v = v.as_slice().expect("standard layout");
         with_slice(&mut out, |out| self.product_into(Product::Ggnvp, 1, v, out));

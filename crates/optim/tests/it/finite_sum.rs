@@ -198,6 +198,12 @@ fn bad_data_are_refused_by_name() {
         error.contains("data array 1") && error.contains("[333, 10]"),
         "{error}"
     );
+    let scalar = || ArrayD::from_elem(vec![], 1.0);
+    for mut with_scalar in [vec![scalar()], vec![scalar(), scalar()], data()] {
+        with_scalar.push(scalar());
+        let error = make(with_scalar).unwrap_err();
+        assert!(matches!(error, Error::Shape { .. }), "{error}");
+    }
     let mut infinite = data();
     infinite[0][[7, 3]] = f64::INFINITY;
     let error = make(infinite).unwrap_err();
@@ -213,4 +219,103 @@ fn bad_data_are_refused_by_name() {
     ));
     let vector = FiniteSum::<f64>::new(3, data(), Sharding::default(), |w, _| w);
     assert!(matches!(vector, Err(Error::NotScalar { .. })));
+}
+
+fn cross_entropy<'t>(w: ad_core::Var<'t>, d: &[ad_core::Var<'t>]) -> ad_core::Var<'t> {
+    Loss::SoftmaxCrossEntropy.record(net().forward(w, d[0]), d[1])
+}
+
+/// A function with rows in its sum and none in its factor: of shards of 50, the sum is 50 times too
+/// large, and 33 times for the last one.
+#[test]
+fn sums_and_means_are_told_apart_and_give_the_same_when_said() {
+    let net = net();
+    let n = net.n_parameters();
+    let as_sum = FiniteSum::<f64>::new(n, data(), small(), |w, d| {
+        cross_entropy(w, d) * d[0].shape()[0] as f64
+    });
+    let error = as_sum.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::Record { .. }), "{text}");
+    assert!(
+        text.contains("no mean over its rows") && text.contains("finite_sum.rs"),
+        "{text}"
+    );
+    // A penalty belongs into a mean, and not into a sum.
+    assert!(
+        FiniteSum::<f64>::new(n, data(), small(), |w, d| cross_entropy(w, d)
+            + w.square().sum())
+        .is_ok()
+    );
+    let once_per_shard = FiniteSum::<f64>::from_sums(n, data(), small(), |w, d| {
+        cross_entropy(w, d) * d[0].shape()[0] as f64 + w.square().sum()
+    });
+    assert!(
+        once_per_shard
+            .unwrap_err()
+            .to_string()
+            .contains("no sum over its rows")
+    );
+    assert!(FiniteSum::<f64>::from_sums(n, data(), small(), cross_entropy).is_err());
+
+    let mut sums = FiniteSum::<f64>::from_sums(n, data(), small(), |w, d| {
+        cross_entropy(w, d) * d[0].shape()[0] as f64
+    })
+    .unwrap();
+    let (x, v) = (net.init::<f64>(1), net.init::<f64>(2));
+    let expected = all(&mut sum(small()), x.view(), v.view());
+    let found = all(&mut sums, x.view(), v.view());
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(
+            (found - expected).abs() <= 300.0 * f64::EPSILON,
+            "{found} {expected}"
+        );
+    }
+}
+
+/// Each method, with one number too few and one too many.
+#[test]
+fn vectors_of_another_length_are_named() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let n = net().n_parameters();
+    let mut f = sum(small());
+    let mut g = Array1::zeros(n);
+    f.linearize(net().init::<f64>(1).view(), g.view_mut());
+    let mut rejects = |what: &str, call: &mut dyn FnMut(&mut FiniteSum<f64>)| {
+        let panic = catch_unwind(AssertUnwindSafe(|| call(&mut f))).unwrap_err();
+        let message = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(message.contains(what), "{message:?} {what}");
+    };
+    for wrong in [n - 1, n + 1, 0] {
+        let (x, bad) = (Array1::zeros(n), Array1::zeros(wrong));
+        let (mut out, mut bad_out) = (Array1::zeros(n), Array1::zeros(wrong));
+        let length = format!("has length {wrong}, expected {n}");
+        rejects(&length, &mut |f| {
+            f.value(bad.view());
+        });
+        rejects(&length, &mut |f| {
+            f.value_and_grad(bad.view(), out.view_mut());
+        });
+        rejects(&length, &mut |f| {
+            f.value_and_grad(x.view(), bad_out.view_mut());
+        });
+        rejects(&length, &mut |f| {
+            f.linearize(bad.view(), out.view_mut());
+        });
+        rejects(&length, &mut |f| {
+            f.linearize(x.view(), bad_out.view_mut());
+        });
+        rejects(&length, &mut |f| f.hvp_into(bad.view(), out.view_mut()));
+        rejects(&length, &mut |f| f.hvp_into(x.view(), bad_out.view_mut()));
+        rejects(&length, &mut |f| f.ggnvp_into(bad.view(), out.view_mut()));
+        rejects(&length, &mut |f| f.ggnvp_into(x.view(), bad_out.view_mut()));
+        let (rows, mut wide) = (Array2::zeros((2, n)), Array2::zeros((2, wrong)));
+        rejects("differ in shape", &mut |f| {
+            f.hvp_block_into(rows.view(), wide.view_mut())
+        });
+        rejects("the Hessian's shape", &mut |f| {
+            f.hessian_into(wide.view_mut())
+        });
+    }
 }
