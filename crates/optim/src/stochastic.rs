@@ -2,12 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use ad_core::{Error, Real, Var};
-use hvp_solvers::{Objective, SolverError};
+use ad_core::{Error, Real, Var, all_finite};
+use hvp_solvers::vector::slice;
+use hvp_solvers::{Objective, Quantity, SolverError};
 use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, ArrayViewMut1, Axis};
 
 use crate::data::{Batches, DataError};
-use crate::first_order::FirstOrder;
+use crate::finite_sum::Reduction;
+use crate::first_order::{FirstOrder, takes};
 use crate::schedule::Schedule;
 use crate::{FiniteSum, Sharding};
 
@@ -41,6 +43,7 @@ impl<T: Real> MiniBatches<T> {
     ///
     /// # Errors
     /// As [`FiniteSum::new`]; [`DataError::EmptyBatch`] for a batch size of 0.
+    #[track_caller]
     pub fn new<F>(
         n_parameters: usize,
         data: Vec<ArrayD<T>>,
@@ -52,6 +55,8 @@ impl<T: Real> MiniBatches<T> {
     where
         F: for<'t> Fn(Var<'t>, &[Var<'t>]) -> Var<'t>,
     {
+        // Checks all of the data, once.
+        FiniteSum::new(n_parameters, data.clone(), sharding, &f)?;
         let n_cases = data.first().map_or(0, |array| array.len_of(Axis(0)));
         let batches = Batches::new(n_cases, batch_size, seed)?;
         let of = |rows: usize| {
@@ -61,10 +66,9 @@ impl<T: Real> MiniBatches<T> {
                     .slice_axis(Axis(0), ndarray::Slice::from(..rows))
                     .to_owned()
             };
-            FiniteSum::new(n_parameters, data.iter().map(part).collect(), sharding, &f)
+            let part = data.iter().map(part).collect();
+            FiniteSum::unchecked(n_parameters, part, sharding, Reduction::Mean, &f)
         };
-        // Checks all of the data, once.
-        FiniteSum::new(n_parameters, data.clone(), sharding, &f)?;
         let batch_size = batch_size.min(n_cases);
         let last = n_cases % batch_size;
         let (full, last) = (of(batch_size)?, (last > 0).then(|| of(last)).transpose()?);
@@ -96,6 +100,9 @@ impl<T: Real> MiniBatches<T> {
 
     /// Takes the next batch: writes the gradient of its mean at `x` and returns the mean; NaN if `x`
     /// is not finite.
+    ///
+    /// # Panics
+    /// If `x` or `grad` has another length than there are parameters.
     pub fn next_gradient(&mut self, x: ArrayView1<'_, T>, grad: ArrayViewMut1<'_, T>) -> T {
         let rows = self.batches.next_batch();
         let objective = match &mut self.last {
@@ -103,10 +110,9 @@ impl<T: Real> MiniBatches<T> {
             _ => &mut self.full,
         };
         let views: Vec<ArrayViewD<'_, T>> = self.data.iter().map(|array| array.view()).collect();
-        match objective.load_rows(&views, rows) {
-            Ok(()) => objective.value_and_grad(x, grad),
-            Err(_) => T::nan(),
-        }
+        let loaded = objective.load_rows(&views, rows);
+        loaded.expect("rows of the arrays that were checked");
+        objective.value_and_grad(x, grad)
     }
 }
 
@@ -125,17 +131,23 @@ pub struct Step<T> {
 
 /// How training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrainStop {
     /// All steps were made.
     Finished,
     /// The observer asked to stop.
     Interrupted,
-    /// A loss or a gradient was not finite; the parameters are those before that step.
-    NonFinite,
+    /// Something was not finite, and the parameters are those before that step: the value or the
+    /// gradient of a batch (or squares of the gradient that the rule keeps), or the point to which a
+    /// step led.
+    NonFinite {
+        /// What was not finite.
+        what: Quantity,
+    },
 }
 
 /// Trains by a first-order rule: `n_steps` mini-batches, the learning rate by `schedule`. The
-/// parameters are updated in place and stay finite.
+/// parameters are updated in place and stay finite, whatever the rate and the gradients are.
 ///
 /// # Errors
 /// [`SolverError`] for parameters of the wrong length or not finite, and for unusable settings.
@@ -161,11 +173,17 @@ pub fn train<T: Real, R: FirstOrder<T>>(
     }
     let mut state = rule.init(expected);
     let mut gradient = Array1::zeros(expected);
+    let mut before = parameters.clone();
+    let non_finite = |what| Ok(TrainStop::NonFinite { what });
     for step in 0..n_steps {
         let loss = batches.next_gradient(parameters.view(), gradient.view_mut());
-        if !loss.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
-            return Ok(TrainStop::NonFinite);
+        if !loss.is_finite() {
+            return non_finite(Quantity::Value);
         }
+        if !takes(rule, slice(&gradient)) {
+            return non_finite(Quantity::Gradient);
+        }
+        before.assign(parameters);
         let learning_rate = schedule.rate(step);
         rule.step(
             &mut state,
@@ -173,6 +191,10 @@ pub fn train<T: Real, R: FirstOrder<T>>(
             gradient.view(),
             learning_rate,
         );
+        if !all_finite(slice(parameters)) {
+            parameters.assign(&before);
+            return non_finite(Quantity::Point);
+        }
         let epoch = batches.cursor().epoch();
         let done = Step {
             step: step + 1,
@@ -190,7 +212,7 @@ pub fn train<T: Real, R: FirstOrder<T>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::first_order::Sgd;
+    use crate::first_order::{Adam, RmsProp, Sgd};
     use ndarray::{Array2, array};
 
     /// The mean of ½(x − a)² over cases a.
@@ -220,7 +242,7 @@ mod tests {
     fn training_moves_to_the_mean_and_refuses_what_makes_no_sense() {
         let mut batches = batches(10, 10);
         let mut x = array![0.0];
-        let rate = Schedule::constant(1.0);
+        let rate = Schedule::constant(1.0).unwrap();
         let stop = train(&Sgd::plain(), &rate, &mut batches, &mut x, 1, |step, _| {
             assert_eq!((step.step, step.epoch), (1, 0));
             ControlFlow::Continue(())
@@ -234,14 +256,88 @@ mod tests {
         assert!(train(&Sgd::plain(), &rate, &mut batches, &mut nan, 1, go).is_err());
     }
 
+    /// A rate that leads out of all numbers at the first step, one that takes two, and gradients that
+    /// overflow: the parameters are the last finite ones.
     #[test]
     fn training_that_diverges_ends_at_finite_parameters() {
-        let mut batches = batches(10, 4);
-        let mut x = array![1.0];
-        let rate = Schedule::constant(1e200);
         let go = |_: Step<f64>, _: ArrayView1<'_, f64>| ControlFlow::Continue(());
-        let stop = train(&Sgd::plain(), &rate, &mut batches, &mut x, 100, go);
-        assert_eq!(stop, Ok(TrainStop::NonFinite));
+        let point = TrainStop::NonFinite {
+            what: Quantity::Point,
+        };
+        let rows = [
+            (1e308, 100.0, 100, point),
+            (1e308, 100.0, 1, point),
+            (f64::MAX, 100.0, 1, point),
+            // (1e200)² overflows at the second step.
+            (
+                1e200,
+                1.0,
+                100,
+                TrainStop::NonFinite {
+                    what: Quantity::Value,
+                },
+            ),
+        ];
+        for (rate, start, n_steps, expected) in rows {
+            let (mut batches, mut x) = (batches(10, 4), array![start]);
+            let rate = Schedule::constant(rate).unwrap();
+            let stop = train(&Sgd::plain(), &rate, &mut batches, &mut x, n_steps, go);
+            assert_eq!(stop, Ok(expected), "{rate:?}");
+            assert!(x[0].is_finite());
+            if expected == point {
+                assert!((x[0] - start).abs() <= 0.0, "the start");
+            }
+        }
+        // No schedule of NaN can be made; one that grows beyond all numbers ends the same way.
+        let mut x = array![1.0];
+        let growing = Schedule::exponential(1e-3, 1e300, 1).unwrap();
+        let stop = train(
+            &Sgd::plain(),
+            &growing,
+            &mut batches(10, 4),
+            &mut x,
+            100,
+            go,
+        );
+        assert!(matches!(stop, Ok(TrainStop::NonFinite { .. })), "{stop:?}");
         assert!(x[0].is_finite());
+    }
+
+    /// A mean of x·1e160, whose gradient's square overflows.
+    #[test]
+    fn a_gradient_whose_square_overflows_ends_training_by_rules_that_keep_squares() {
+        let go = |_: Step<f64>, _: ArrayView1<'_, f64>| ControlFlow::Continue(());
+        let rate = Schedule::constant(1e-3).unwrap();
+        let make = || {
+            let data = vec![ArrayD::ones(vec![4, 1])];
+            MiniBatches::new(1, data, 4, 1, Sharding::default(), |x, data| {
+                let rows = data[0].shape()[0] as f64;
+                (x * data[0]).sum() * (1e160 / rows)
+            })
+            .unwrap()
+        };
+        let expected = Ok(TrainStop::NonFinite {
+            what: Quantity::Gradient,
+        });
+        let centered = RmsProp {
+            centered: true,
+            ..RmsProp::default()
+        };
+        let mut x = array![1.0];
+        assert_eq!(
+            train(&Adam::default(), &rate, &mut make(), &mut x, 2, go),
+            expected
+        );
+        assert_eq!(
+            train(&RmsProp::default(), &rate, &mut make(), &mut x, 2, go),
+            expected
+        );
+        assert_eq!(
+            train(&centered, &rate, &mut make(), &mut x, 2, go),
+            expected
+        );
+        assert!((x[0] - 1.0).abs() <= 0.0);
+        let plain = train(&Sgd::plain(), &rate, &mut make(), &mut x, 1, go);
+        assert_eq!(plain, Ok(TrainStop::Finished));
     }
 }

@@ -159,7 +159,7 @@ fn by_rule<R: FirstOrder<f64>>(
     let (begin, mut paused, mut steps) = (Instant::now(), Duration::ZERO, 0.0);
     let stop = train(
         rule,
-        &Schedule::constant(rate),
+        &Schedule::constant(rate)?,
         &mut batches,
         &mut w,
         u64::MAX,
@@ -182,8 +182,9 @@ fn by_rule<R: FirstOrder<f64>>(
     )?;
     let seconds = (begin.elapsed() - paused).as_secs_f64();
     // A run that diverges has reached nothing.
+    let diverged = matches!(stop, TrainStop::NonFinite { .. });
     let reached = |error: Option<f64>| match error {
-        Some(error) if stop != TrainStop::NonFinite && error.is_finite() => error,
+        Some(error) if !diverged && error.is_finite() => error,
         _ => f64::INFINITY,
     };
     let report = Report {

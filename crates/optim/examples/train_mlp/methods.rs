@@ -133,7 +133,7 @@ fn by_rule<R: FirstOrder<f64>>(
         task.loss(w, data)
     })?;
     let n_steps = epochs * batches.steps_per_epoch() as u64;
-    let schedule = Schedule::cosine(rule.default_learning_rate(), 0.0, n_steps);
+    let schedule = Schedule::cosine(rule.default_learning_rate(), 0.0, n_steps)?;
     let mut w = task.start();
     let mut steps = 0;
     let stop = train_batches(rule, &schedule, &mut batches, &mut w, n_steps, |step, _| {

@@ -140,6 +140,10 @@ impl<T: Real> FirstOrder<T> for Adam {
         non_negative("weight_decay", self.weight_decay.rate())
     }
 
+    fn largest_gradient(&self) -> T {
+        T::max_value().sqrt()
+    }
+
     fn init(&self, dim: usize) -> AdamState<T> {
         AdamState {
             n_steps: 0,

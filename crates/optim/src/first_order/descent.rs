@@ -1,11 +1,12 @@
 //! First-order rules as minimisers of a deterministic objective.
 
 use ad_core::Real;
+use hvp_solvers::vector::slice;
 use hvp_solvers::{Objective, Quantity};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-use super::FirstOrder;
+use super::{FirstOrder, takes};
 use crate::minimize::{Best, Budget, Iterate, MinimizeError, Minimizer, Outcome, StopReason};
 use crate::schedule::Schedule;
 
@@ -13,7 +14,8 @@ use crate::schedule::Schedule;
 ///
 /// One evaluation of value and gradient an iteration. The values need not decrease,
 /// so the state keeps the best point too, and a run that does not converge returns
-/// that one. A value or gradient that is not finite ends the run.
+/// that one. A value, gradient or point that is not finite ends the run, and so does a gradient whose
+/// squares overflow, if the rule keeps them.
 ///
 /// ```
 /// use hvp_solvers::objective::Quadratic;
@@ -95,6 +97,11 @@ where
             None => self.rule.default_learning_rate(),
         };
         let Iterate { x, gradient, .. } = iterate;
+        if !takes(&self.rule, slice(gradient)) {
+            return Some(StopReason::NonFinite {
+                what: Quantity::Gradient,
+            });
+        }
         self.rule
             .step(&mut state.rule, x.view_mut(), gradient.view(), rate);
         if x.iter().any(|v| !v.is_finite()) {

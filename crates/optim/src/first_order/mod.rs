@@ -75,16 +75,26 @@ pub trait FirstOrder<T: Real> {
     /// of range.
     fn check(&self) -> Result<(), SolverError>;
 
+    /// The largest magnitude of a derivative that the state can take in. A rule that keeps squares
+    /// cannot use a derivative whose square overflows: the parameter would never move again.
+    ///
+    /// [`Descent`] and [`train`](crate::stochastic::train) end before such a step.
+    fn largest_gradient(&self) -> T {
+        T::max_value()
+    }
+
     /// The state before the first step, for `dim` parameters.
     fn init(&self, dim: usize) -> Self::State;
 
     /// Updates `params` (length `dim`) in place from `grad` (length `dim`).
     ///
-    /// A non-finite gradient goes into the state like any other; whoever cannot
-    /// rule it out looks first, as [`Descent`] does.
+    /// A non-finite gradient, or one that is [too large](Self::largest_gradient), goes into the state
+    /// like any other, and a rate that is too large makes parameters that are not finite; whoever
+    /// cannot rule it out looks before and after, as [`Descent`] does.
     ///
     /// # Panics
-    /// If the lengths of `params`, `grad` and the state differ.
+    /// If the lengths of `params`, `grad` and the state differ, or the state is that of a rule with
+    /// other buffers.
     fn step(
         &self,
         state: &mut Self::State,
@@ -92,6 +102,14 @@ pub trait FirstOrder<T: Real> {
         grad: ArrayView1<T>,
         learning_rate: f64,
     );
+}
+
+/// Whether a gradient is finite and not too large for a rule.
+pub(crate) fn takes<T: Real, R: FirstOrder<T>>(rule: &R, gradient: &[T]) -> bool {
+    let largest = rule.largest_gradient();
+    // No `all`, which would look at one number at a time.
+    let within = |so_far: bool, g: &T| so_far & (g.abs() <= largest);
+    gradient.iter().fold(true, within)
 }
 
 /// Asserts that the vectors of one step fit together.

@@ -23,7 +23,8 @@ use crate::settings::{in_unit, non_negative};
 /// Under a constant rate they differ by the place of ε alone; under a schedule the
 /// optax buffer keeps the rate of the step at which each gradient came in.
 /// v − ḡ² is a variance that rounding can make negative; it is cut off at zero,
-/// where both libraries take the root of a negative number.
+/// where both libraries take the root of a negative number. Where both squares overflow it is NaN,
+/// and so is the step, as in both libraries.
 /// Cost: one pass; one vector of state, and one more each for momentum and centring.
 ///
 /// Defaults: [`RmsProp::pytorch`], α = 0.99, ε = 1e-8, μ = 0, not centred, rate 1e-2
@@ -113,6 +114,10 @@ impl<T: Real> FirstOrder<T> for RmsProp {
         in_unit("momentum", self.momentum)?;
         non_negative("epsilon", self.epsilon)?;
         non_negative("weight_decay", self.weight_decay)
+    }
+
+    fn largest_gradient(&self) -> T {
+        T::max_value().sqrt()
     }
 
     fn init(&self, dim: usize) -> RmsPropState<T> {
@@ -243,7 +248,13 @@ impl<T: Real> Step<T> {
             Convention::PyTorch => g - (g - *m) * (T::one() - self.gain),
             Convention::Optax => self.gain * g + self.alpha * *m,
         };
-        (v - *m * *m).max(T::zero())
+        let variance = v - *m * *m;
+        // Not `max`, which would turn the NaN of ∞ − ∞ into a deviation of zero.
+        if variance < T::zero() {
+            T::zero()
+        } else {
+            variance
+        }
     }
 
     /// The step without momentum.

@@ -27,6 +27,13 @@ pub(super) fn sweep<T: Real, const K: usize>(
     grad: ArrayView1<'_, T>,
     mut state: [&mut Array1<T>; K],
 ) {
+    for vector in &state {
+        let (found, expected) = (vector.len(), params.len());
+        assert_eq!(
+            found, expected,
+            "a state of another rule: a buffer's length"
+        );
+    }
     let (Some(params), Some(grad)) = (params.as_slice_mut(), grad.as_slice()) else {
         for (at, (p, &g)) in params.iter_mut().zip(grad).enumerate() {
             let state = state.each_mut().map(|vector| &mut vector[at]);

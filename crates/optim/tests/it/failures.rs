@@ -91,7 +91,9 @@ fn lbfgs_steps_back_from_faults() {
         let outcome = check(&Lbfgs::default(), fault);
         if fault.call > 0 {
             let want = if fault.lasts {
-                StopReason::LineSearchFailed
+                StopReason::NonFinite {
+                    what: quantity(fault),
+                }
             } else {
                 StopReason::GradientTolerance
             };
@@ -117,7 +119,7 @@ fn newton_raises_the_shift_at_faults() {
 
 #[test]
 fn first_order_descent_ends_at_faults_with_the_best_point() {
-    let slow = Schedule::constant(1e-4);
+    let slow = Schedule::constant(1e-4).unwrap();
     for fault in faults(&["value", "gradient"]) {
         let sgd = check(&Descent::with_schedule(Sgd::default(), slow.clone()), fault);
         let adam = check(
@@ -144,7 +146,7 @@ fn first_order_descent_ends_at_faults_with_the_best_point() {
 fn a_rate_that_overflows_the_parameters_is_reported() {
     let mut f = mgh::rosenbrock();
     let x0 = f.x0();
-    let method = Descent::with_schedule(Sgd::plain(), Schedule::constant(1e308));
+    let method = Descent::with_schedule(Sgd::plain(), Schedule::constant(1e308).unwrap());
     let outcome = minimize(&method, &mut f, x0.view(), &Limits::default()).unwrap();
     assert_eq!(
         outcome.stop,
@@ -218,4 +220,45 @@ fn a_wrong_gradient_ends_in_a_failed_line_search_at_the_best_point() {
     .unwrap();
     assert_eq!(outcome.stop, StopReason::LineSearchFailed);
     assert_eq!((outcome.x[0], outcome.value), (3.0, 9.0));
+}
+
+/// f = Σ 1e200·x: gradients whose squares overflow, though their norm does not.
+struct Steep;
+
+impl Objective<f64> for Steep {
+    fn dim(&self) -> usize {
+        2
+    }
+    fn value(&mut self, x: ArrayView1<f64>) -> f64 {
+        1e200 * x.sum()
+    }
+    fn value_and_grad(&mut self, x: ArrayView1<f64>, mut grad: ArrayViewMut1<f64>) -> f64 {
+        grad.fill(1e200);
+        self.value(x)
+    }
+}
+
+#[test]
+fn a_gradient_whose_squares_overflow_ends_rules_that_keep_them() {
+    fn end<R: optim::first_order::FirstOrder<f64>>(rule: R) -> StopReason {
+        let limits = Limits {
+            max_iters: 3,
+            ..Limits::default()
+        };
+        let x0 = array![1.0, 1.0];
+        let found = minimize(&Descent::new(rule), &mut Steep, x0.view(), &limits).unwrap();
+        assert!(found.x.iter().all(|x| x.is_finite()));
+        found.stop
+    }
+    let what = Quantity::Gradient;
+    let centered = RmsProp {
+        centered: true,
+        ..RmsProp::default()
+    };
+    assert_eq!(end(Adam::default()), StopReason::NonFinite { what });
+    assert_eq!(end(RmsProp::default()), StopReason::NonFinite { what });
+    assert_eq!(end(centered), StopReason::NonFinite { what });
+    // Takes its step, and finds that f overflows there.
+    let what = Quantity::Value;
+    assert_eq!(end(Sgd::default()), StopReason::NonFinite { what });
 }

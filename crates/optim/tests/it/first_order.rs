@@ -315,3 +315,55 @@ fn a_gradient_of_another_length_is_refused() {
     let mut x = Array1::zeros(2);
     rule.step(&mut state, x.view_mut(), Array1::zeros(3).view(), 0.1);
 }
+
+/// PyTorch 2 on one parameter with g = 1e160 (f64) or 1e25 (f32), at rate 1e-2: centred RMSProp has NaN,
+/// as ∞ − ∞ has no root; the other rules divide by ∞ and stand still.
+#[test]
+fn squares_that_overflow_give_what_the_libraries_give_and_never_a_large_step() {
+    fn step<T: Real, R: FirstOrder<T>>(rule: &R, g: f64) -> T {
+        let mut x = Array1::from_elem(1, T::one());
+        let mut state = rule.init(1);
+        let grad = Array1::from_elem(1, T::of(g));
+        rule.step(&mut state, x.view_mut(), grad.view(), 1e-2);
+        x[0]
+    }
+    for convention in [Convention::PyTorch, Convention::Optax] {
+        for momentum in [0.0, 0.9] {
+            let centred = RmsProp {
+                centered: true,
+                decay: 0.9,
+                momentum,
+                convention,
+                ..RmsProp::default()
+            };
+            let plain = RmsProp {
+                centered: false,
+                ..centred
+            };
+            let adam = Adam {
+                convention,
+                ..Adam::default()
+            };
+            for sign in [-1.0, 1.0] {
+                assert!(step::<f64, _>(&centred, sign * 1e160).is_nan());
+                assert!(step::<f32, _>(&centred, sign * 1e25).is_nan());
+                assert_eq!(step::<f64, _>(&plain, sign * 1e160), 1.0);
+                assert_eq!(step::<f32, _>(&plain, sign * 1e25), 1.0);
+                assert_eq!(step::<f64, _>(&adam, sign * 1e160), 1.0);
+                assert_eq!(step::<f32, _>(&adam, sign * 1e25), 1.0);
+            }
+            // Up to the stated limit, steps are finite and of the usual size.
+            let largest = FirstOrder::<f64>::largest_gradient(&centred);
+            assert!((step::<f64, _>(&plain, 0.9 * largest) - 1.0).abs() < 1.0);
+            assert!((step::<f64, _>(&adam, 0.9 * largest) - 1.0).abs() < 1.0);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a state of another rule")]
+fn a_state_of_another_rule_is_refused() {
+    let mut state = FirstOrder::<f64>::init(&Sgd::plain(), 2);
+    let (mut x, grad) = (Array1::zeros(2), Array1::zeros(2));
+    Sgd::default().step(&mut state, x.view_mut(), grad.view(), 0.1);
+}

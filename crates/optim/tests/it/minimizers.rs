@@ -125,10 +125,13 @@ fn quadratics_in_both_types() {
     finds_minimiser::<f64, _>(&Newton::default(), 70, 1e3, 1e-9, 2);
     finds_minimiser::<f32, _>(&Newton::default(), 40, 1e1, 1e-3, 2);
     let rate = 1.0 / 10.0;
-    let plain = Descent::with_schedule(Sgd::plain(), Schedule::constant(rate));
+    let plain = Descent::with_schedule(Sgd::plain(), Schedule::constant(rate).unwrap());
     // The error contracts by 1 − 1/10 a step at least: 1e-8 after about 200 steps.
     finds_minimiser::<f64, _>(&plain, 10, 10.0, 1e-8, 260);
-    let adam = Descent::with_schedule(Adam::default(), Schedule::exponential(0.3, 0.5, 40));
+    let adam = Descent::with_schedule(
+        Adam::default(),
+        Schedule::exponential(0.3, 0.5, 40).unwrap(),
+    );
     finds_minimiser::<f64, _>(&adam, 10, 10.0, 1e-6, 2000);
 }
 
@@ -322,7 +325,7 @@ fn resuming_is_exact_to_the_last_bit() {
         ..Lbfgs::default()
     });
     resumes_exactly(&Newton::default());
-    let schedule = Schedule::cosine(1e-3, 1e-4, 18).with_warm_up(3);
+    let schedule = Schedule::cosine(1e-3, 1e-4, 18).unwrap().with_warm_up(3);
     resumes_exactly(&Descent::with_schedule(Adam::default(), schedule.clone()));
     resumes_exactly(&Descent::with_schedule(Sgd::default(), schedule.clone()));
     let rmsprop = RmsProp {
@@ -359,8 +362,7 @@ fn limits_end_a_run_with_their_own_reason() {
     })
     .unwrap();
     assert_eq!(evals.stop, StopReason::EvaluationBudget);
-    // One line search may pass the limit by its own 40.
-    assert!((5..45).contains(&evals.stats.n_evals));
+    assert_eq!(evals.stats.n_evals, 5);
     let loose = run(Limits {
         gradient_tol_relative: 1.0,
         ..Limits::default()
