@@ -116,7 +116,7 @@ impl<T: Real> Interval<T> {
         let ahead = (cubic - trial.step) * width > T::zero();
         match self.end {
             End::Finite(high) if flattens => {
-                let near = if ahead && !(distance(secant) <= distance(cubic)) {
+                let near = if ahead && (distance(cubic) < distance(secant) || secant.is_nan()) {
                     cubic
                 } else {
                     secant

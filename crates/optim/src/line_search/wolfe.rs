@@ -174,10 +174,8 @@ impl<T: Real, E: FnMut(T) -> (T, T)> Search<'_, T, E> {
         self.n_evals += 1;
         let trial = Trial { step, value, slope };
         self.last_is_finite = trial.is_finite();
-        if self.last_is_finite {
-            if trial.value < self.best.value {
-                self.best = trial;
-            }
+        if self.last_is_finite && trial.value < self.best.value {
+            self.best = trial;
         }
         trial
     }
