@@ -18,6 +18,9 @@
     reason = "array views are small handles, passed by value as ndarray itself does"
 )]
 
+#[cfg(test)]
+extern crate self as ad_core;
+
 mod check;
 mod engine;
 mod error;

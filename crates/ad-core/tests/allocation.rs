@@ -8,6 +8,8 @@
     reason = "a global allocator that counts and passes every call on to the system's"
 )]
 
+#[path = "common/catalogue.rs"]
+mod catalogue;
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -201,4 +203,60 @@ fn plans_predict_the_bytes_that_runs_take() {
             );
         }
     }
+}
+
+/// Recording, deriving and planning: all memory that is ever asked for, freed or not.
+fn bytes_of(f: impl FnOnce()) -> f64 {
+    let before = BYTES.get();
+    f();
+    (BYTES.get() - before) as f64
+}
+
+/// The bytes of making each program, at three sizes a factor of two apart.
+///
+/// Vectors and tables that double as they grow ask for up to twice the memory, so one size alone may
+/// be off by that factor, but growth over both steps is not.
+#[test]
+fn making_programs_takes_memory_in_proportion_to_them() {
+    type Make = fn(&Function<f64>) -> usize;
+    let programs: [(&str, Make); 5] = [
+        ("value", |f| f.cost(Program::Value).unwrap().n_instructions),
+        ("gradient", |f| {
+            f.cost(Program::Gradient).unwrap().n_instructions
+        }),
+        ("hvp", |f| {
+            f.cost(Program::HvpOneShot).unwrap().n_instructions
+        }),
+        ("linearize", |f| {
+            f.cost(Program::Hvp).unwrap().n_instructions
+        }),
+        ("dense Hessian", |f| f.hessian_residual_bytes().unwrap()),
+    ];
+    let mut failures = Vec::new();
+    for shape in catalogue::SHAPES {
+        let mut bytes = vec![[0.0; 3]; programs.len() + 1];
+        for (at, n) in [256, 512, 1024].into_iter().enumerate() {
+            let mut recorded = None;
+            bytes[0][at] = bytes_of(|| recorded = Some((shape.record)(n)));
+            let recorded = recorded.unwrap();
+            for (which, (_, make)) in programs.iter().enumerate() {
+                bytes[which + 1][at] = bytes_of(|| {
+                    make(&recorded);
+                });
+            }
+        }
+        let names = ["record"]
+            .into_iter()
+            .chain(programs.map(|program| program.0));
+        for (name, bytes) in names.zip(bytes) {
+            let exponent = (bytes[2] / bytes[0]).log2() / 2.0;
+            if exponent > 1.05 {
+                let shape = shape.name;
+                failures.push(format!(
+                    "{shape}, {name}: {bytes:?}, exponent {exponent:.2}"
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -111,6 +111,13 @@ unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: &Bases<T>, scra
             Instr::Indexed { job, from, to } => {
                 job.run(bases.at(*from).cast_const(), bases.at(*to))
             }
+            Instr::Recurrence { job, a, b, to } => {
+                job.run(
+                    bases.at(*a).cast_const(),
+                    bases.at(*b).cast_const(),
+                    bases.at(*to),
+                );
+            }
             Instr::Copy { job, from, to } => job.run(bases.at(*from).cast_const(), bases.at(*to)),
             Instr::Zero { job, to } => job.fill(bases.at(*to), T::zero()),
         }

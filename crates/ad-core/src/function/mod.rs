@@ -1,6 +1,8 @@
 //! Recorded functions and what can be asked of them.
 
 mod derived;
+#[cfg(test)]
+mod growth;
 mod hessian;
 mod linearization;
 mod pieces;
@@ -70,6 +72,9 @@ pub struct Function<T> {
 #[derive(Debug)]
 pub(crate) struct Compiled<T> {
     pub(crate) plan: Plan<T>,
+    /// The instructions of the graph that was planned, before fusion.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests alone count them"))]
+    n_nodes: usize,
     pool: Pool<T>,
 }
 
@@ -77,6 +82,7 @@ impl<T: Real> Compiled<T> {
     pub(crate) fn new(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Self {
         Self {
             plan: T::compile(graph, outputs, n_inputs),
+            n_nodes: graph.len(),
             pool: Pool::new(),
         }
     }

@@ -82,7 +82,7 @@ impl<T: Real> ProductProgram<T> {
     }
 
     /// The program for one vector, planned when first asked for.
-    fn single(&self) -> Option<&Compiled<T>> {
+    pub(super) fn single(&self) -> Option<&Compiled<T>> {
         let linear = self.linear.as_ref()?;
         let compile = || Compiled::new(&linear.graph, &[linear.output], self.n_inputs);
         Some(self.single.get_or_init(compile))
@@ -102,7 +102,7 @@ impl<T: Real> ProductProgram<T> {
             .map_or(0, |block| block.plan.workspace_bytes())
     }
 
-    fn block(&self, count: usize) -> Option<Arc<Compiled<T>>> {
+    pub(super) fn block(&self, count: usize) -> Option<Arc<Compiled<T>>> {
         let linear = self.linear.as_ref()?;
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let compiled = blocks.entry(count).or_insert_with(|| {
@@ -130,8 +130,14 @@ impl<T: Real> LinearizedPrograms<T> {
         }
     }
 
-    fn single(&self, product: Product) -> Option<&Compiled<T>> {
+    pub(super) fn single(&self, product: Product) -> Option<&Compiled<T>> {
         self.products.get(&product)?.single()
+    }
+
+    /// A product's program for a stack of `count` vectors.
+    #[cfg(test)]
+    pub(super) fn block(&self, product: Product, count: usize) -> Option<Arc<Compiled<T>>> {
+        self.products.get(&product)?.block(count)
     }
 }
 
@@ -216,7 +222,7 @@ impl<T: Real> Function<T> {
         let mut outputs = primal.clone();
         outputs.extend(products.iter().filter_map(|product| product.1));
         let linear: Vec<_> = products.iter().map(|product| product.1).collect();
-        let cut = self.cut(&d.graph, &primal, &linear, &[v, u]);
+        let cut = self.cut(d.graph, &primal, &linear, &[v, u]);
         let mut programs = BTreeMap::new();
         for ((product, _), linear) in products.iter().zip(cut.programs) {
             let input = if *product == Product::Vjp {
@@ -241,14 +247,17 @@ impl<T: Real> Function<T> {
     /// a program of its own and leaves what the linear ones read of it in one block.
     fn cut(
         &self,
-        graph: &Graph,
+        graph: Graph,
         primal: &[NodeId],
         linear: &[Option<NodeId>],
         tangents: &[NodeId],
     ) -> Cut<T> {
         let mut outputs = primal.to_vec();
         outputs.extend(linear.iter().flatten());
-        let (mut graph, outputs, tangents) = hoist_coefficients(graph, &outputs, tangents);
+        let hoisted = hoist_coefficients(&graph, &outputs, tangents);
+        // Large programs must not be there twice while they are planned.
+        drop(graph);
+        let (mut graph, outputs, tangents) = hoisted;
         let (new_primal, mut rest) = (&outputs[..primal.len()], outputs[primal.len()..].iter());
         let linear: Vec<Option<NodeId>> = linear
             .iter()
@@ -295,7 +304,7 @@ impl<T: Real> Function<T> {
             let tangent = gradient.map(|gradient| jvp(&mut d.graph, &[gradient], &seeds)[0]);
             linear.push(tangent.flatten());
         }
-        let cut = self.cut(&d.graph, &[], &linear, &[v]);
+        let cut = self.cut(d.graph, &[], &linear, &[v]);
         let (tangent, n_inputs) = (self.n_primal_inputs(), self.n_primal_inputs() + 3);
         let programs = cut.programs.into_iter();
         PanelPrograms {

@@ -9,7 +9,7 @@ use super::{Graph, NodeId, Operands};
 use crate::ops::custom::{self, CustomRule};
 use crate::ops::elementwise as ew;
 use crate::ops::{
-    Attr, Elementwise, Lowering, Op, indexed, layout, matmul, reduce, source, variable,
+    Attr, Elementwise, Lowering, Op, indexed, layout, matmul, recurrence, reduce, source, variable,
 };
 use crate::shape::Shape;
 
@@ -169,7 +169,11 @@ impl Graph {
             })
         };
         let arrays = from.arrays.iter().map(&mut place).collect();
-        let lists = from.lists.iter().map(|list| self.list_of(list)).collect();
+        let lists = from
+            .lists
+            .iter()
+            .map(|list| self.known_list(list))
+            .collect();
         let rules = from.rules.iter();
         let rules = rules.map(|rule| self.keep_rule(Arc::clone(rule))).collect();
         Tables {
@@ -256,11 +260,33 @@ impl Graph {
     }
 
     /// The elements of one axis at the given positions, in their order.
-    pub(crate) fn gather(&mut self, x: NodeId, axis: usize, positions: &[u32]) -> NodeId {
-        let size = positions.iter().max().map_or(0, |&last| last as usize + 1);
+    pub(crate) fn gather(&mut self, x: NodeId, axis: usize, positions: &[usize]) -> NodeId {
+        let size = positions.iter().max().map_or(0, |&last| last + 1);
         let (list, len) = (self.list_of(positions), positions.len());
         let attr = Attr::ints(&[axis, list, len, size]);
         self.push(Op::new(&indexed::GATHER, attr), Operands::from_slice(&[x]))
+    }
+
+    /// Zeros of `size` along an axis, to which the elements are added at the given positions.
+    pub(crate) fn scatter_add(
+        &mut self,
+        x: NodeId,
+        axis: usize,
+        size: usize,
+        positions: &[usize],
+    ) -> NodeId {
+        let (list, len) = (self.list_of(positions), positions.len());
+        let attr = Attr::ints(&[axis, list, len, size]);
+        self.push(
+            Op::new(&indexed::SCATTER_ADD, attr),
+            Operands::from_slice(&[x]),
+        )
+    }
+
+    /// y₀ = b₀, yₖ = aₖ₋₁·yₖ₋₁ + bₖ along the last axis.
+    pub(crate) fn recurrence(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        let op = Op::new(&recurrence::RECURRENCE, Attr::ints(&[0]));
+        self.push(op, Operands::from_slice(&[a, b]))
     }
 
     /// Sums over axes (sorted, distinct) and drops them.

@@ -92,14 +92,19 @@ impl Graph {
     }
 
     /// The number of a list of positions.
-    pub(crate) fn list_of(&mut self, positions: &[u32]) -> usize {
-        if let Some(&known) = self.known_lists.get(positions) {
-            return known;
-        }
-        let list: Arc<[u32]> = positions.into();
-        self.lists.push(Arc::clone(&list));
-        self.known_lists.insert(list, self.lists.len() - 1);
-        self.lists.len() - 1
+    ///
+    /// # Panics
+    /// If a position does not fit into 32 bits: an axis of so many elements would take gigabytes.
+    pub(crate) fn list_of(&mut self, positions: &[usize]) -> usize {
+        let position = |&at: &usize| u32::try_from(at).expect("fewer than 2³² positions");
+        self.known_list(&positions.iter().map(position).collect())
+    }
+
+    fn known_list(&mut self, list: &Arc<[u32]>) -> usize {
+        *self.known_lists.entry(Arc::clone(list)).or_insert_with(|| {
+            self.lists.push(Arc::clone(list));
+            self.lists.len() - 1
+        })
     }
 
     /// A graph without instructions that knows the same constant arrays and lists.

@@ -17,6 +17,7 @@ mod indexed;
 mod isa;
 mod map;
 mod opaque;
+mod recurrence;
 mod reduce;
 mod vmath;
 
@@ -27,5 +28,6 @@ pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use indexed::IndexedJob;
 pub(crate) use isa::{Isa, Level};
 pub(crate) use map::{LaneOp, MapKernel, MapTable};
+pub(crate) use recurrence::RecurrenceJob;
 pub(crate) use reduce::ReduceJob;
 pub use vmath::Lane;

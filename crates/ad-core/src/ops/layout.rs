@@ -442,12 +442,34 @@ pub(crate) fn join_placements(graph: &mut Graph, terms: &[NodeId]) -> (Vec<NodeI
             continue;
         }
         let size = graph.shape(placed[0]).dims()[axis];
-        for layer in layers(parts(graph, axis, &placed)) {
+        let parts = parts(graph, axis, &placed);
+        let len: usize = parts.iter().map(|part| part.end - part.start).sum();
+        let layers = layers(&parts);
+        if layers.len() > MOST_LAYERS && layers.len() * size > MOST_LAYERS * (len + size) {
+            joined.push(scattered(graph, axis, size, &parts));
+            continue;
+        }
+        for layer in layers {
             let pieces: Vec<_> = layer.iter().map(|part| (part.start, part.piece)).collect();
             joined.push(graph.place(axis, size, &pieces));
         }
     }
     (joined, rest)
+}
+
+/// Layers that may each be as long as the whole, whatever their parts take. More of them must not
+/// take this much more than the parts and the sum do.
+const MOST_LAYERS: usize = 4;
+
+/// The sum of parts of which many overlap at few places: side by side, then added up by a list.
+fn scattered(graph: &mut Graph, axis: usize, size: usize, parts: &[Part]) -> NodeId {
+    let (mut pieces, mut list) = (Vec::with_capacity(parts.len()), Vec::new());
+    for part in parts {
+        pieces.push((list.len(), part.piece));
+        list.extend(part.start..part.end);
+    }
+    let all = graph.place(axis, list.len(), &pieces);
+    graph.scatter_add(all, axis, size, &list)
 }
 
 /// The parts of placements along an axis, in order; parts of one place are added up.
@@ -474,10 +496,10 @@ fn parts(graph: &mut Graph, axis: usize, placed: &[NodeId]) -> Vec<Part> {
 
 /// Parts in order as layers without overlap, each part in the layer that ends first: no more layers
 /// than parts that overlap at one place.
-fn layers(parts: Vec<Part>) -> Vec<Vec<Part>> {
+fn layers(parts: &[Part]) -> Vec<Vec<Part>> {
     let mut layers: Vec<Vec<Part>> = Vec::new();
     let mut ends: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
-    for part in parts {
+    for &part in parts {
         let layer = match ends.peek() {
             Some(&Reverse((end, layer))) if end <= part.start => {
                 ends.pop();

@@ -9,6 +9,7 @@ pub(crate) mod elementwise;
 pub(crate) mod indexed;
 pub(crate) mod layout;
 pub(crate) mod matmul;
+pub(crate) mod recurrence;
 pub(crate) mod reduce;
 pub(crate) mod source;
 #[cfg(test)]
@@ -126,6 +127,9 @@ pub(crate) enum Rule {
     Bilinear,
     /// Whatever the user states: [`custom`].
     Custom,
+    /// A linear recurrence ([`recurrence`]): [`Primitive::apply_linear`] and [`Primitive::transpose`]
+    /// state tangent and cotangents, in which the result stands too.
+    Recurrence,
     /// Reduces the axes of its attribute; [`Primitive::partial`] states the weights ∂y/∂x, of the
     /// operand's shape.
     Reduction,
@@ -153,6 +157,8 @@ pub(crate) enum Lowering {
     Reduce(Reduction),
     /// Elements by a list of positions.
     Indexed(Indexed),
+    /// A linear recurrence along the last axis.
+    Recurrence,
     /// A matrix product.
     MatMul,
 }

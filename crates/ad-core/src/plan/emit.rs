@@ -10,8 +10,10 @@ use super::schedule::{Home, Schedule, Work, schedule};
 use super::view::View;
 use super::{BLOCK, Gather, Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::{GemmShape, IndexedJob, Level, ReduceJob, StridedCopy, gemm_scratch};
-use crate::ops::{Lowering, indexed, source};
+use crate::kernels::{
+    GemmShape, IndexedJob, Level, RecurrenceJob, ReduceJob, StridedCopy, gemm_scratch,
+};
+use crate::ops::{Lowering, indexed, recurrence, source};
 use crate::real::Real;
 
 /// Plans the program that computes `outputs`; inputs are counted up to `n_inputs`.
@@ -133,7 +135,9 @@ impl<T: Real> Emitter<'_, T> {
                 }
                 stores.iter().for_each(|&store| touch(store));
             }
-            Work::MatMul { out, a, b, .. } => [a.base, b.base, *out].into_iter().for_each(touch),
+            Work::MatMul { out, a, b, .. } | Work::Recurrence { out, a, b } => {
+                [a.base, b.base, *out].into_iter().for_each(touch);
+            }
             Work::Reduce { out, input, .. } | Work::Indexed { out, input, .. } => {
                 [input.base, *out].into_iter().for_each(touch);
             }
@@ -148,7 +152,7 @@ impl<T: Real> Emitter<'_, T> {
         for &member in members {
             for input in &self.graph.node(member).inputs {
                 if members.binary_search(input).is_err() {
-                    let view = self.schedule.views[input.index()].as_ref();
+                    let view = self.schedule.views[input.index()].as_deref();
                     reads.push((member, view.expect("the scheduler brought it to memory")));
                 }
             }
@@ -295,6 +299,15 @@ impl<T: Real> Emitter<'_, T> {
                 Instr::Indexed {
                     job: IndexedJob::new(*kind, list, positions.axis, operand, &node.shape),
                     from: self.loc(input),
+                    to: self.base_loc(*out),
+                }
+            }
+            Work::Recurrence { out, a, b } => {
+                let backward = recurrence::is_backward(&self.graph.node(*out).op.attr);
+                Instr::Recurrence {
+                    job: RecurrenceJob::new(backward, &b.shape, &a.strides, &b.strides),
+                    a: self.loc(a),
+                    b: self.loc(b),
                     to: self.base_loc(*out),
                 }
             }

@@ -23,6 +23,7 @@ impl<T> fmt::Display for Instr<T> {
             }
             Self::Reduce { job, .. } => write!(f, "reduce  {job}"),
             Self::Indexed { job, .. } => write!(f, "indexed {} elements", job.len()),
+            Self::Recurrence { job, .. } => write!(f, "recurrence {} elements", job.len()),
             Self::Copy { job, .. } => write!(f, "copy    {} elements", job.len()),
             Self::Zero { job, .. } => write!(f, "zero    {} elements", job.len()),
         }

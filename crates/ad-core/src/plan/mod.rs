@@ -10,7 +10,7 @@ mod memory;
 mod schedule;
 mod view;
 
-use crate::kernels::{GemmShape, IndexedJob, MapKernel, ReduceJob, StridedCopy};
+use crate::kernels::{GemmShape, IndexedJob, MapKernel, RecurrenceJob, ReduceJob, StridedCopy};
 use crate::shape::Dims;
 
 pub(crate) use emit::compile;
@@ -137,6 +137,12 @@ pub(crate) enum Instr<T> {
         from: Loc,
         to: Loc,
     },
+    Recurrence {
+        job: RecurrenceJob,
+        a: Loc,
+        b: Loc,
+        to: Loc,
+    },
     Copy {
         job: StridedCopy,
         from: Loc,
@@ -189,6 +195,7 @@ impl<T> Instr<T> {
             }
             Self::Reduce { job, .. } => job.traffic(),
             Self::Indexed { job, .. } => 2 * job.len(),
+            Self::Recurrence { job, .. } => 3 * job.len(),
             Self::Copy { job, .. } => 2 * job.len(),
             Self::Zero { job, .. } => job.len(),
         }

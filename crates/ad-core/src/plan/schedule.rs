@@ -40,6 +40,12 @@ pub(crate) enum Work {
         input: View,
         kind: Indexed,
     },
+    /// out = the linear recurrence with coefficients a and terms b
+    Recurrence {
+        out: NodeId,
+        a: View,
+        b: View,
+    },
     Copy {
         to: View,
         from: View,
@@ -63,7 +69,7 @@ pub(crate) struct Schedule {
     pub(crate) works: Vec<Work>,
     pub(crate) homes: Vec<Option<Home>>,
     /// How each instruction that a chain reads from memory is read.
-    pub(crate) views: Vec<Option<View>>,
+    pub(crate) views: Vec<Option<Box<View>>>,
     /// Outputs that are copied at the end: (position, from).
     pub(crate) output_copies: Vec<(usize, View)>,
 }
@@ -158,7 +164,7 @@ struct Scheduler<'a> {
     /// What long chains of views show.
     static_views: FxHashMap<NodeId, Option<View>>,
     state: Vec<State>,
-    views: Vec<Option<View>>,
+    views: Vec<Option<Box<View>>>,
     homes: Vec<Option<Home>>,
     works: Vec<Work>,
 }
@@ -314,6 +320,11 @@ impl Scheduler<'_> {
                     kind,
                 });
             }
+            Lowering::Recurrence => {
+                let inputs = self.graph.node(id).inputs.clone();
+                let (a, b) = (self.operand(inputs[0]), self.operand(inputs[1]));
+                self.works.push(Work::Recurrence { out: id, a, b });
+            }
             Lowering::Place => self.place(id),
             Lowering::Map(_) if is_output => return self.materialize(id),
             // What a view shows is brought to memory in order: left to its reader, a chain of views
@@ -415,7 +426,7 @@ impl Scheduler<'_> {
     /// How to read an instruction's value, which is brought into memory if it is not there.
     fn operand(&mut self, id: NodeId) -> View {
         if let Some(view) = &self.views[id.index()] {
-            return view.clone();
+            return View::clone(view);
         }
         let node = self.graph.node(id);
         let view = match node.op.def().lowering() {
@@ -436,7 +447,7 @@ impl Scheduler<'_> {
             }
             _ => View::whole(id, &node.shape),
         };
-        self.views[id.index()] = Some(view.clone());
+        self.views[id.index()] = Some(Box::new(view.clone()));
         view
     }
 

@@ -52,7 +52,7 @@ fn tangent_of(graph: &mut Graph, id: NodeId, tangents: &[Option<NodeId>]) -> Opt
             }
             Some(graph.add_all(&terms))
         }
-        Rule::Linear => {
+        Rule::Linear | Rule::Recurrence => {
             let tangents: Vec<_> = (0..node.inputs.len()).map(of).collect();
             Some(def.apply_linear(graph, &site, &tangents))
         }

@@ -8,6 +8,7 @@
 
 use super::jvp;
 use crate::graph::{Graph, NodeId, Operands};
+use crate::ops::recurrence::Recurrence;
 use crate::ops::{Op, Rule, Site};
 
 /// The derivatives of `target` along x + t·v, from the first to the one of `order`; `None` is a
@@ -185,6 +186,7 @@ impl<'g> Series<'g> {
                 };
                 return Some(op.def().apply_linear(self.graph, &site, &coefficients));
             }
+            Rule::Recurrence => return self.recurrence(id, &node.op, [inputs[0], inputs[1]], k),
             Rule::Bilinear => self.convolution(&node.op, [inputs[0], inputs[1]], k),
             Rule::Elementwise | Rule::Reduction => self.by_slopes(id, inputs, k),
         };
@@ -205,6 +207,20 @@ impl<'g> Series<'g> {
             }
         }
         terms
+    }
+
+    /// The recurrence with the coefficients a₀ of Σⱼ aⱼ·yₖ₋ⱼ + bₖ over j ≥ 1.
+    fn recurrence(&mut self, id: NodeId, op: &Op, [a, b]: [NodeId; 2], k: usize) -> Option<NodeId> {
+        let mut products = Vec::new();
+        for j in 1..=k {
+            let pair = (self.coefficient(a, j), self.coefficient(id, k - j));
+            if let (Some(a), Some(y)) = pair {
+                products.push(Recurrence::product(self.graph, op, a, y));
+            }
+        }
+        let b = self.coefficient(b, k);
+        let absent = products.is_empty() && b.is_none();
+        (!absent).then(|| Recurrence::of_terms(self.graph, op, a, &products, b))
     }
 
     /// The terms (j/k)·pₖ₋ⱼ ⊙ xⱼ over all operands.

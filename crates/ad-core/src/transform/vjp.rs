@@ -66,7 +66,9 @@ fn pull_back(
                 let partial = def.partial(graph, &site, which);
                 graph.mul(partial, cotangent)
             }
-            Rule::Linear | Rule::Bilinear => def.transpose(graph, &site, which, cotangent),
+            Rule::Linear | Rule::Bilinear | Rule::Recurrence => {
+                def.transpose(graph, &site, which, cotangent)
+            }
             Rule::Reduction => {
                 let weights = def.partial(graph, &site, which);
                 let spread = reduce::spread(graph, &site, cotangent);

@@ -66,7 +66,7 @@ pub(super) struct Operand {
 
 /// The lists of positions that samples refer to by number: one with a repetition, and one in
 /// descending order.
-pub(super) const LISTS: [&[u32]; 2] = [&[3, 0, 2, 0, 1], &[2, 1, 0]];
+pub(super) const LISTS: [&[usize]; 2] = [&[3, 0, 2, 0, 1], &[2, 1, 0]];
 
 /// Where the numbers of the inputs lie.
 #[derive(Clone, Copy, Debug)]

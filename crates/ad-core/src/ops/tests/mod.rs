@@ -9,7 +9,8 @@ mod samples;
 
 use super::Primitive;
 use super::{
-    elementwise::ELEMENTWISE, indexed::INDEXED, layout::LAYOUT, matmul::MATMUL, reduce::REDUCE,
+    elementwise::ELEMENTWISE, indexed::INDEXED, layout::LAYOUT, matmul::MATMUL,
+    recurrence::RECURRENCE, reduce::REDUCE,
 };
 
 /// Every primitive that computes something from operands.
@@ -20,6 +21,7 @@ fn primitives() -> Vec<&'static dyn Primitive> {
     all.extend(REDUCE);
     all.extend(INDEXED);
     all.push(&MATMUL);
+    all.push(&RECURRENCE);
     all
 }
 

@@ -32,6 +32,7 @@ pub(super) fn evaluate(name: &str, attr: &Attr, operands: &[Tensor]) -> Result<T
         }),
         "gather" => gather(x, ints[0], LISTS[ints[1]]),
         "scatter_add" => scatter_add(x, ints[0], LISTS[ints[1]], ints[3]),
+        "recurrence" => recurrence(x, &operands[1], ints == [1]),
         "matmul" => matmul(x, &operands[1]),
         _ => return Err("no reference: state in `reference` what it computes".into()),
     })
@@ -125,27 +126,45 @@ fn place(ints: &[usize], operands: &[Tensor]) -> Tensor {
     result
 }
 
-fn gather(x: &Tensor, axis: usize, list: &[u32]) -> Tensor {
+fn gather(x: &Tensor, axis: usize, list: &[usize]) -> Tensor {
     let mut dims = x.dims.clone();
     dims[axis] = list.len();
     Tensor::from_fn(&dims, |at| {
         let mut from = at.to_vec();
-        from[axis] = list[at[axis]] as usize;
+        from[axis] = list[at[axis]];
         x.get(&from)
     })
 }
 
-fn scatter_add(x: &Tensor, axis: usize, list: &[u32], size: usize) -> Tensor {
+fn scatter_add(x: &Tensor, axis: usize, list: &[usize], size: usize) -> Tensor {
     let mut dims = x.dims.clone();
     dims[axis] = size;
     Tensor::from_fn(&dims, |at| {
-        let here = (0..list.len()).filter(|&k| list[k] as usize == at[axis]);
+        let here = (0..list.len()).filter(|&k| list[k] == at[axis]);
         here.map(|k| {
             let mut from = at.to_vec();
             from[axis] = k;
             x.get(&from)
         })
         .sum()
+    })
+}
+
+fn recurrence(a: &Tensor, b: &Tensor, backward: bool) -> Tensor {
+    let last = b.dims.len() - 1;
+    Tensor::from_fn(&b.dims, |at| {
+        let value = |x: &Tensor, k: usize| {
+            let mut from = at.to_vec();
+            from[last] = k;
+            x.get(&from)
+        };
+        // y = Σ over all terms of b times the coefficients between it and y.
+        let (here, n) = (at[last], b.dims[last]);
+        let terms = if backward { here..n } else { 0..here + 1 };
+        let between = |k: usize| if backward { here..k } else { k..here };
+        terms
+            .map(|k| value(b, k) * between(k).map(|j| value(a, j)).product::<f64>())
+            .sum()
     })
 }
 

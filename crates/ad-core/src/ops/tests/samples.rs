@@ -197,6 +197,16 @@ fn others(name: &str) -> Vec<Row> {
             (&[1, 0, 5, 4], vec![permuted(&[5, 2, 3], &[2, 0, 1])]),
             (&[0, 1, 3, 3], vec![broadcast(&[2], &[3, 2])]),
         ],
+        "recurrence" => vec![
+            (&[0], vec![whole(&[5]), whole(&[6])]),
+            (&[1], vec![whole(&[5]), whole(&[6])]),
+            (&[0], vec![whole(&[1]), whole(&[2])]),
+            (&[0], vec![whole(&[2, 3]), permuted(&[4, 2], &[1, 0])]),
+            (
+                &[1],
+                vec![broadcast(&[3], &[2, 3]), sliced(&[2, 6], 1, 1, 4)],
+            ),
+        ],
         "matmul" => matmul(),
         _ => Vec::new(),
     }

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::sums::Sums;
 use crate::graph::{Graph, NodeId};
 use crate::ops::elementwise as ew;
 use crate::ops::{Attr, Lowering, Op, layout, source};
@@ -36,7 +35,8 @@ pub(super) struct Groups {
 type Arguments = SmallVec<[NodeId; 2]>;
 
 impl Groups {
-    pub(super) fn find(graph: &Graph, needed: &[bool], sums: &Sums) -> Self {
+    /// The groups of what `is_free`: is no part of a long sum or product.
+    pub(super) fn find(graph: &Graph, needed: &[bool], is_free: impl Fn(NodeId) -> bool) -> Self {
         let mut known: FxHashMap<(Op, SmallVec<[Class; 2]>), usize> = FxHashMap::default();
         let mut groups = Self {
             of: graph.ids().map(|id| (Class::Itself(id), 0)).collect(),
@@ -48,10 +48,7 @@ impl Groups {
                 groups.of[id.index()] = (Class::Elements(of), at);
             } else if node.op.is(&source::SCALAR) {
                 groups.of[id.index()] = (Class::Constant, 0);
-            } else if is_statement(graph, id)
-                && sums.terms[id.index()].is_none()
-                && !sums.inner[id.index()]
-            {
+            } else if is_statement(graph, id) && is_free(id) {
                 let arguments = groups.arguments(graph, id);
                 let classes = arguments.iter().map(|x| groups.of[x.index()].0);
                 let key = (without_constant(&node.op), classes.collect());

@@ -8,6 +8,7 @@
 //! and vectors put together from members become placements of slices.
 
 mod groups;
+mod products;
 mod sums;
 
 use rustc_hash::FxHashMap;
@@ -16,6 +17,7 @@ use crate::graph::{Graph, NodeId, Operands};
 use crate::ops::{elementwise as ew, layout};
 use crate::shape::Shape;
 use groups::{Class, Groups, is_statement, slice_of_one};
+use products::Products;
 use sums::{Sums, Term};
 
 /// The fewest numbers that are worth a vector, and terms that are worth a reduction.
@@ -35,11 +37,18 @@ pub(crate) fn reroll(graph: &Graph, targets: &[NodeId]) -> (Graph, Vec<NodeId>) 
         return (graph.clone(), targets.to_vec());
     }
     let sums = Sums::find(graph, &needed, targets);
-    let groups = Groups::find(graph, &needed, &sums);
+    let products = Products::find(graph, &needed, targets);
+    let is_free = |id: NodeId| {
+        let at = id.index();
+        let is_last = sums.terms[at].is_some() || products.factors[at].is_some();
+        !is_last && !sums.inner[at] && !products.inner[at]
+    };
+    let groups = Groups::find(graph, &needed, is_free);
     let mut copy = Copy {
         old: graph,
         new: graph.without_nodes(),
         sums: &sums,
+        products: &products,
         groups: &groups,
         vectors: vec![Vector::NotYet; groups.members.len()],
         moved: vec![None; graph.len()],
@@ -73,6 +82,7 @@ struct Copy<'a> {
     old: &'a Graph,
     new: Graph,
     sums: &'a Sums,
+    products: &'a Products,
     groups: &'a Groups,
     vectors: Vec<Vector>,
     moved: Vec<Option<NodeId>>,
@@ -84,7 +94,8 @@ impl Copy<'_> {
         let class = self.groups.of[id.index()].0;
         // Elements are taken when somebody asks for them, and so are the slices they come from.
         let lazy = matches!(class, Class::Elements(_)) || slice_of_one(self.old, id).is_some();
-        if lazy || self.sums.inner[id.index()] || self.moved[id.index()].is_some() {
+        let inner = self.sums.inner[id.index()] || self.products.inner[id.index()];
+        if lazy || inner || self.moved[id.index()].is_some() {
             return;
         }
         if let Class::Group(group) = class {
@@ -97,6 +108,8 @@ impl Copy<'_> {
         }
         let new = if let Some(terms) = &self.sums.terms[id.index()] {
             self.sum(terms)
+        } else if let Some(factors) = &self.products.factors[id.index()] {
+            self.product(factors)
         } else if self.old.node(id).op.is(&layout::PLACE) {
             self.placement(id)
         } else {
@@ -252,18 +265,15 @@ impl Copy<'_> {
             return column;
         }
         let n_runs = 1 + steps().filter(|&step| step != 1).count();
-        let list: Option<Vec<u32>> = places.iter().map(|&at| u32::try_from(at).ok()).collect();
-        match list {
-            Some(list) if n_runs * MIN_RUN > len => self.new.gather(array, 0, &list),
-            _ => {
-                let (mut pieces, mut at) = (Vec::with_capacity(n_runs), 0);
-                for run in places.chunk_by(|a, b| a.wrapping_add(1) == *b) {
-                    pieces.push((at, self.new.slice(array, 0, run[0], run.len())));
-                    at += run.len();
-                }
-                self.new.place(0, len, &pieces)
-            }
+        if n_runs * MIN_RUN > len {
+            return self.new.gather(array, 0, places);
         }
+        let (mut pieces, mut at) = (Vec::with_capacity(n_runs), 0);
+        for run in places.chunk_by(|a, b| a + 1 == *b) {
+            pieces.push((at, self.new.slice(array, 0, run[0], run.len())));
+            at += run.len();
+        }
+        self.new.place(0, len, &pieces)
     }
 
     /// The `len` elements of a vector from `start` on, `step` apart: a column of the vector in rows of
@@ -345,6 +355,48 @@ impl Copy<'_> {
         } else {
             parts.extend(sums);
         }
+    }
+
+    /// The product of many numbers in their order; of members of one vector in a row as a recurrence,
+    /// which rounds (and overflows) as the loop does.
+    fn product(&mut self, factors: &[NodeId]) -> NodeId {
+        let mut places = Vec::with_capacity(factors.len());
+        for &factor in factors {
+            places.push((factor, self.place(factor)));
+        }
+        let array = |place: &Option<(NodeId, usize)>| place.map(|(array, _)| array);
+        let mut product: Option<NodeId> = None;
+        for run in places.chunk_by(|a, b| array(&a.1) == array(&b.1)) {
+            let members: Vec<usize> = run.iter().filter_map(|(_, p)| p.map(|p| p.1)).collect();
+            if let Some((array, _)) = run[0].1
+                && members.len() >= MIN_LANES
+            {
+                let factors = self.select(array, &members);
+                product = Some(self.partial_products(product, factors));
+                continue;
+            }
+            for &(factor, _) in run {
+                let factor = self.get(factor);
+                product = Some(product.map_or(factor, |product| self.new.mul(product, factor)));
+            }
+        }
+        product.expect("a product has factors")
+    }
+
+    /// A number (or one) times the elements of a vector, one after the other.
+    fn partial_products(&mut self, start: Option<NodeId>, factors: NodeId) -> NodeId {
+        let (len, scalar) = (self.new.shape(factors).len(), Shape::scalar());
+        let first = self.new.slice(factors, 0, 0, 1);
+        let mut first = self.new.reshape(first, &scalar);
+        if let Some(start) = start {
+            first = self.new.mul(start, first);
+        }
+        let first = self.new.reshape(first, &Shape::new(&[1]));
+        let terms = self.new.place(0, len, &[(0, first)]);
+        let rest = self.new.slice(factors, 0, 1, len - 1);
+        let partial = self.new.recurrence(rest, terms);
+        let last = self.new.slice(partial, 0, len - 1, 1);
+        self.new.reshape(last, &scalar)
     }
 
     /// A placement along the first axis, with members of one vector as one piece.
@@ -433,24 +485,36 @@ impl Copy<'_> {
         }
         let (mut pieces, mut order, mut at) = (Vec::new(), vec![0; numbers.len()], 0);
         for (array, members) in lists {
-            for (place, &number) in members.iter().enumerate() {
-                order[number] = at + place;
-            }
-            if let Some(array) = array {
-                let place = |&number: &usize| match numbers[number] {
-                    Place::In(_, place) => place,
-                    Place::Alone(_) => 0,
-                };
-                let places: Vec<usize> = members.iter().map(place).collect();
-                pieces.push((at, self.select(array, &places)));
-            } else {
-                for (place, &number) in members.iter().enumerate() {
-                    pieces.push((at + place, self.run(&numbers[number..=number])));
+            let Some(array) = array else {
+                for &number in &members {
+                    order[number] = at;
+                    pieces.push((at, self.run(&numbers[number..=number])));
+                    at += 1;
                 }
+                continue;
+            };
+            let place = |&number: &usize| match numbers[number] {
+                Place::In(_, place) => place,
+                Place::Alone(_) => 0,
+            };
+            let mut places: Vec<usize> = members.iter().map(place).collect();
+            for (&number, &place) in members.iter().zip(&places) {
+                order[number] = place;
             }
-            at += members.len();
+            places.sort_unstable();
+            places.dedup();
+            // All elements between the first and the last, unless that would be many more.
+            let (first, last) = (places[0], places[places.len() - 1]);
+            if last - first < 2 * places.len() {
+                places = (first..=last).collect();
+            }
+            for &number in &members {
+                order[number] = at + places.partition_point(|&place| place < order[number]);
+            }
+            pieces.push((at, self.select(array, &places)));
+            at += places.len();
         }
-        let joined = self.new.place(0, numbers.len(), &pieces);
+        let joined = self.new.place(0, at, &pieces);
         self.select(joined, &order)
     }
 }
