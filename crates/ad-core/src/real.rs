@@ -6,7 +6,7 @@ use std::iter::Sum;
 use num_traits::{Float, NumAssignOps};
 
 use crate::engine::Engine;
-use crate::kernels::{GemmScalar, Lane, Level, MapKernel, MapTable};
+use crate::kernels::{GemmScalar, Lane, Level, MapKernel, MapTable, TwinKernel, TwinTable};
 
 /// A floating-point type that recorded functions, solvers and optimisers run in.
 ///
@@ -45,6 +45,10 @@ pub trait Real:
     /// The loop of an elementwise operation for this type.
     #[doc(hidden)]
     fn kernel(table: &MapTable, level: Level) -> MapKernel<Self>;
+
+    /// The loop of two elementwise operations at once for this type.
+    #[doc(hidden)]
+    fn twin_kernel(table: &TwinTable, level: Level) -> TwinKernel<Self>;
 }
 
 impl Real for f32 {
@@ -58,6 +62,9 @@ impl Real for f32 {
     fn kernel(table: &MapTable, level: Level) -> MapKernel<Self> {
         table.for_f32(level)
     }
+    fn twin_kernel(table: &TwinTable, level: Level) -> TwinKernel<Self> {
+        table.for_f32(level)
+    }
 }
 
 impl Real for f64 {
@@ -69,6 +76,9 @@ impl Real for f64 {
         self
     }
     fn kernel(table: &MapTable, level: Level) -> MapKernel<Self> {
+        table.for_f64(level)
+    }
+    fn twin_kernel(table: &TwinTable, level: Level) -> TwinKernel<Self> {
         table.for_f64(level)
     }
 }

@@ -118,6 +118,10 @@ unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: &Bases<T>, scra
                     bases.at(*to),
                 );
             }
+            Instr::Rows { job, from, to } => {
+                let from = from.map(|loc| bases.at(loc).cast_const());
+                job.run(from, bases.at(*to), scratch);
+            }
             Instr::Copy { job, from, to } => job.run(bases.at(*from).cast_const(), bases.at(*to)),
             Instr::Zero { job, to } => job.fill(bases.at(*to), T::zero()),
         }
@@ -142,6 +146,16 @@ unsafe fn map<T: Real>(len: usize, block: usize, steps: &[Step<T>], bases: &Base
                     } => {
                         let (a, b) = (bases.lane(*a, start), bases.lane(*b, start));
                         kernel(n, *c, bases.lane(*dst, start), a, b);
+                    }
+                    Step::Twin {
+                        kernel,
+                        first,
+                        second,
+                        a,
+                    } => {
+                        let (first, second) =
+                            (bases.lane(*first, start), bases.lane(*second, start));
+                        kernel(n, first, second, bases.lane(*a, start));
                     }
                     Step::Gather(job) if start == 0 || !job.once => {
                         let (from, to) = (bases.at(job.from), bases.at(job.to));

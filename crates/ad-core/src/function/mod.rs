@@ -16,7 +16,7 @@ use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewMut1, IxDyn};
 
 use crate::error::Error;
 use crate::execute::Pool;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Precision};
 use crate::plan::Plan;
 use crate::real::Real;
 use crate::record::{Recorder, Var, stack};
@@ -208,7 +208,7 @@ impl<T: Real> Function<T> {
     where
         F: for<'t> FnOnce(Var<'t>, &[Var<'t>]) -> Var<'t>,
     {
-        let recorder = Recorder::default();
+        let recorder = Recorder::new(Precision::of::<T>());
         let output = {
             let parameters = recorder.input(0, &[n]);
             let shapes = data_shapes.iter().enumerate();

@@ -9,7 +9,8 @@ use super::{Graph, NodeId, Operands};
 use crate::ops::custom::{self, CustomRule};
 use crate::ops::elementwise as ew;
 use crate::ops::{
-    Attr, Elementwise, Lowering, Op, indexed, layout, matmul, recurrence, reduce, source, variable,
+    Attr, Elementwise, Lowering, Op, Rowwise, indexed, layout, matmul, recurrence, reduce, source,
+    variable,
 };
 use crate::shape::Shape;
 
@@ -293,6 +294,16 @@ impl Graph {
     pub(crate) fn sum(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
         let op = Op::new(&reduce::SUM, Attr::ints(axes));
         self.push(op, Operands::from_slice(&[x]))
+    }
+
+    /// A function of rows along axes (sorted, distinct).
+    pub(crate) fn rowwise(
+        &mut self,
+        op: &'static Rowwise,
+        axes: &[usize],
+        inputs: &[NodeId],
+    ) -> NodeId {
+        self.push(Op::new(op, Attr::ints(axes)), Operands::from_slice(inputs))
     }
 
     pub(crate) fn matmul(&mut self, x: NodeId, y: NodeId) -> NodeId {

@@ -46,9 +46,45 @@ pub(crate) struct Node {
     pub(crate) shape: Shape,
 }
 
+/// The type that a program is for, as far as it decides which rewritings are exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Precision {
+    Single,
+    #[default]
+    Double,
+}
+
+impl Precision {
+    /// The precision of a type.
+    pub(crate) fn of<T: crate::real::Real>() -> Self {
+        if size_of::<T>() == size_of::<f32>() {
+            Self::Single
+        } else {
+            Self::Double
+        }
+    }
+
+    /// The nearest number of the type.
+    pub(crate) fn round(self, value: f64) -> f64 {
+        match self {
+            Self::Single => f64::from(value as f32),
+            Self::Double => value,
+        }
+    }
+
+    /// Whether the type has a normal number next to a value.
+    pub(crate) fn is_normal(self, value: f64) -> bool {
+        match self {
+            Self::Single => (value as f32).is_normal(),
+            Self::Double => value.is_normal(),
+        }
+    }
+}
+
 /// A list of instructions; see the module's text.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Graph {
+    pub(crate) precision: Precision,
     nodes: Vec<Node>,
     /// Finds an equal instruction. Only ever looked up, never iterated.
     known: HashTable<NodeId>,
@@ -110,6 +146,7 @@ impl Graph {
     /// A graph without instructions that knows the same constant arrays and lists.
     pub(crate) fn without_nodes(&self) -> Self {
         Self {
+            precision: self.precision,
             arrays: self.arrays.clone(),
             lists: self.lists.clone(),
             known_lists: self.known_lists.clone(),
@@ -177,13 +214,20 @@ impl Graph {
         uses
     }
 
+    /// The instruction that is equal to this one, if there is one.
+    pub(crate) fn find(&self, node: &Node) -> Option<NodeId> {
+        let equal = |id: &NodeId| self.nodes[id.index()] == *node;
+        self.known
+            .find(FxBuildHasher.hash_one(node), equal)
+            .copied()
+    }
+
     fn append(&mut self, op: Op, inputs: Operands, shape: Shape) -> NodeId {
         let node = Node { op, inputs, shape };
-        let hash = FxBuildHasher.hash_one(&node);
-        let equal = |id: &NodeId| self.nodes[id.index()] == node;
-        if let Some(&id) = self.known.find(hash, equal) {
+        if let Some(id) = self.find(&node) {
             return id;
         }
+        let hash = FxBuildHasher.hash_one(&node);
         let id = NodeId::from_index(self.len());
         self.nodes.push(node);
         self.sites.push(None);

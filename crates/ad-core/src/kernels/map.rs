@@ -172,6 +172,114 @@ pub(super) fn pick<T: Real, F: LaneOp>(level: Level) -> MapKernel<T> {
     }
 }
 
+/// Two functions of one element that share most of their work: (y, z) = (f(x), g(x)).
+pub(crate) trait TwinLane: 'static {
+    fn eval<T: Real, I: Isa>(x: T) -> (T, T);
+}
+
+/// Runs a pair of lane functions over `n` elements.
+///
+/// # Safety
+/// Both results and `a` are valid for `n` elements; `a` may be one of the results itself, but must
+/// not overlap them otherwise, and the results must not overlap each other.
+pub type TwinKernel<T> = unsafe fn(n: usize, first: *mut T, second: *mut T, a: *const T);
+
+#[inline(always)]
+unsafe fn twin_body<T: Real, I: Isa, F: TwinLane>(
+    n: usize,
+    first: *mut T,
+    second: *mut T,
+    a: *const T,
+) {
+    // SAFETY: every index below is less than n, and the caller vouches for n elements.
+    unsafe {
+        if n == 1 {
+            (*first, *second) = F::eval::<T, I>(*a);
+            return;
+        }
+        let mut start = 0;
+        while start < n {
+            let part = CHUNK.min(n - start);
+            let mut x = [T::one(); CHUNK];
+            if part == CHUNK {
+                x = opaque(a.add(start)).cast::<[T; CHUNK]>().read();
+            } else {
+                std::ptr::copy_nonoverlapping(a.add(start), x.as_mut_ptr(), part);
+            }
+            let (mut y, mut z) = ([T::zero(); CHUNK], [T::zero(); CHUNK]);
+            for at in 0..CHUNK {
+                (y[at], z[at]) = F::eval::<T, I>(x[at]);
+            }
+            if part == CHUNK {
+                first.add(start).cast::<[T; CHUNK]>().write(y);
+                second.add(start).cast::<[T; CHUNK]>().write(z);
+            } else {
+                std::ptr::copy_nonoverlapping(y.as_ptr(), first.add(start), part);
+                std::ptr::copy_nonoverlapping(z.as_ptr(), second.add(start), part);
+            }
+            start += part;
+        }
+    }
+}
+
+unsafe fn twin_baseline<T: Real, F: TwinLane>(
+    n: usize,
+    first: *mut T,
+    second: *mut T,
+    a: *const T,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe { twin_body::<T, Baseline, F>(n, first, second, a) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn twin_avx2<T: Real, F: TwinLane>(n: usize, first: *mut T, second: *mut T, a: *const T) {
+    // SAFETY: passed on from the caller.
+    unsafe { twin_body::<T, Avx2, F>(n, first, second, a) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+unsafe fn twin_avx512<T: Real, F: TwinLane>(n: usize, first: *mut T, second: *mut T, a: *const T) {
+    // SAFETY: passed on from the caller.
+    unsafe { twin_body::<T, Avx512, F>(n, first, second, a) }
+}
+
+/// The loops of a pair of lane functions.
+#[derive(Debug)]
+pub struct TwinTable {
+    f32: fn(Level) -> TwinKernel<f32>,
+    f64: fn(Level) -> TwinKernel<f64>,
+}
+
+impl TwinTable {
+    pub(crate) const fn of<F: TwinLane>() -> Self {
+        Self {
+            f32: pick_twin::<f32, F>,
+            f64: pick_twin::<f64, F>,
+        }
+    }
+
+    pub(crate) fn for_f32(&self, level: Level) -> TwinKernel<f32> {
+        (self.f32)(level)
+    }
+
+    pub(crate) fn for_f64(&self, level: Level) -> TwinKernel<f64> {
+        (self.f64)(level)
+    }
+}
+
+fn pick_twin<T: Real, F: TwinLane>(level: Level) -> TwinKernel<T> {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => twin_avx512::<T, F>,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => twin_avx2::<T, F>,
+        _ => twin_baseline::<T, F>,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

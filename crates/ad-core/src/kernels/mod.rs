@@ -19,6 +19,7 @@ mod map;
 mod opaque;
 mod recurrence;
 mod reduce;
+mod rows;
 mod vmath;
 
 pub(crate) use copy::{StridedCopy, gather};
@@ -27,7 +28,8 @@ pub(crate) use gemm::GemmScalar;
 pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use indexed::IndexedJob;
 pub(crate) use isa::{Isa, Level};
-pub(crate) use map::{LaneOp, MapKernel, MapTable};
+pub(crate) use map::{LaneOp, MapKernel, MapTable, TwinKernel, TwinLane, TwinTable};
 pub(crate) use recurrence::RecurrenceJob;
 pub(crate) use reduce::ReduceJob;
+pub(crate) use rows::{RowJob, RowKind, probability};
 pub use vmath::Lane;

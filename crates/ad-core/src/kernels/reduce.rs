@@ -1,20 +1,16 @@
-//! Reductions: sums, maxima and log-sum-exps along axes of strided arrays.
+//! Reductions: sums and maxima along axes of strided arrays.
 //!
 //! The order of additions depends on the shape alone, never on threads or addresses.
 
 use std::fmt;
 
-use super::isa::{Avx2, Avx512, Baseline, Isa, Level};
+use super::isa::Level;
 use crate::ops::Reduction;
 use crate::real::Real;
 use crate::shape::{Dims, Shape};
 
 /// Partial results side by side: several registers of the widest vectors.
 const LANES: usize = 32;
-
-/// The most elements of a log-sum-exp that are taken one from each of several results: more of them
-/// fill vectors by themselves.
-const SHORT: usize = 64;
 
 /// A reduction ready to run: kept and reduced axes with their strides in the operand.
 #[derive(Clone, Debug)]
@@ -28,12 +24,26 @@ pub(crate) struct ReduceJob<T> {
 
 /// Sizes and strides; axes that follow each other in memory are merged.
 #[derive(Clone, Debug, Default)]
-struct Axes {
+pub(super) struct Axes {
     dims: Dims,
     strides: Dims<isize>,
 }
 
 impl Axes {
+    /// The axes of a strided array that are not among `axes`, and those that are.
+    pub(super) fn split(shape: &Shape, strides: &[isize], axes: &[usize]) -> (Self, Self) {
+        let (mut kept, mut reduced) = (Self::default(), Self::default());
+        for (axis, (&size, &stride)) in shape.dims().iter().zip(strides).enumerate() {
+            if axes.contains(&axis) {
+                &mut reduced
+            } else {
+                &mut kept
+            }
+            .push(size, stride);
+        }
+        (kept, reduced)
+    }
+
     fn push(&mut self, size: usize, stride: isize) {
         if size == 1 {
             return;
@@ -54,7 +64,7 @@ impl Axes {
     }
 
     /// The offset of the element at a flat position.
-    fn offset(&self, mut flat: usize) -> isize {
+    pub(super) fn offset(&self, mut flat: usize) -> isize {
         let mut offset = 0;
         for (&size, &stride) in self.dims.iter().zip(&self.strides).rev() {
             offset += (flat % size) as isize * stride;
@@ -63,7 +73,7 @@ impl Axes {
         offset
     }
 
-    fn inner(&self) -> (usize, isize) {
+    pub(super) fn inner(&self) -> (usize, isize) {
         match (self.dims.last(), self.strides.last()) {
             (Some(&size), Some(&stride)) => (size, stride),
             _ => (1, 1),
@@ -79,15 +89,7 @@ impl<T: Real> ReduceJob<T> {
         strides: &[isize],
         axes: &[usize],
     ) -> Self {
-        let (mut kept, mut reduced) = (Axes::default(), Axes::default());
-        for (axis, (&size, &stride)) in shape.dims().iter().zip(strides).enumerate() {
-            if axes.contains(&axis) {
-                &mut reduced
-            } else {
-                &mut kept
-            }
-            .push(size, stride);
-        }
+        let (kept, reduced) = Axes::split(shape, strides, axes);
         Self {
             kind,
             level,
@@ -99,11 +101,7 @@ impl<T: Real> ReduceJob<T> {
 
     /// Elements of scratch memory that a run needs.
     pub(crate) fn scratch(&self) -> usize {
-        match self.kind {
-            Reduction::LogSumExp if self.reduced.len() <= SHORT => LANES * self.reduced.len(),
-            Reduction::LogSumExp => self.reduced.len().next_multiple_of(LANES),
-            _ => self.rows_at_once() * self.kept.inner().0,
-        }
+        self.rows_at_once() * self.kept.inner().0
     }
 
     /// Short rows that follow each other in memory and are added as one: 1 for others.
@@ -135,7 +133,7 @@ impl<T: Real> ReduceJob<T> {
                 Level::Avx512 => self.run_avx512(from, to, scratch),
                 #[cfg(target_arch = "x86_64")]
                 Level::Avx2 => self.run_avx2(from, to, scratch),
-                _ => self.body::<Baseline>(from, to, scratch),
+                _ => self.body(from, to, scratch),
             }
         }
     }
@@ -144,18 +142,18 @@ impl<T: Real> ReduceJob<T> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
     unsafe fn run_avx512(&self, from: *const T, to: *mut T, scratch: *mut T) {
         // SAFETY: passed on from the caller.
-        unsafe { self.body::<Avx512>(from, to, scratch) }
+        unsafe { self.body(from, to, scratch) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn run_avx2(&self, from: *const T, to: *mut T, scratch: *mut T) {
         // SAFETY: passed on from the caller.
-        unsafe { self.body::<Avx2>(from, to, scratch) }
+        unsafe { self.body(from, to, scratch) }
     }
 
     #[inline(always)]
-    unsafe fn body<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
+    unsafe fn body(&self, from: *const T, to: *mut T, scratch: *mut T) {
         // SAFETY: passed on from the caller.
         unsafe {
             match self.kind {
@@ -166,10 +164,6 @@ impl<T: Real> ReduceJob<T> {
                     self.rows(from, to, T::neg_infinity(), maximum);
                 }
                 Reduction::Max => self.columns(from, to, T::neg_infinity(), maximum),
-                Reduction::LogSumExp if self.reduced.len() <= SHORT => {
-                    self.log_sum_exps::<I>(from, to, scratch);
-                }
-                Reduction::LogSumExp => self.log_sum_exp_rows::<I>(from, to, scratch),
             }
         }
     }
@@ -265,121 +259,6 @@ impl<T: Real> ReduceJob<T> {
             at += 1;
         }
     }
-
-    /// m + ln Σ e^(x − m) with m the maximum, for [`LANES`] results side by side.
-    #[inline(always)]
-    unsafe fn log_sum_exps<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
-        let (n, count) = (self.reduced.len(), self.kept.len());
-        for first in (0..count).step_by(LANES) {
-            let mut largest = [T::neg_infinity(); LANES];
-            let mut sums = [T::zero(); LANES];
-            // SAFETY: `scratch` holds n elements for each lane; the rest as the caller vouches.
-            unsafe {
-                self.gather_lanes(from, first, scratch);
-                let lanes = std::slice::from_raw_parts_mut(scratch.cast::<[T; LANES]>(), n);
-                for values in &*lanes {
-                    for at in 0..LANES {
-                        largest[at] = maximum(largest[at], values[at]);
-                    }
-                }
-                let shifts = finite_or_zero(&largest);
-                for values in lanes {
-                    for at in 0..LANES {
-                        sums[at] += (values[at] - shifts[at]).lane_exp::<I>();
-                    }
-                }
-                let results = results::<T, I, LANES>(&largest, &sums);
-                let part = LANES.min(count - first);
-                std::ptr::copy_nonoverlapping(results.as_ptr(), to.add(first), part);
-            }
-        }
-    }
-
-    /// Copies the reduced elements of [`LANES`] results, or of those that are left and the last one
-    /// again, one of each beside those of the others.
-    #[inline(always)]
-    unsafe fn gather_lanes(&self, from: *const T, first: usize, scratch: *mut T) {
-        let (n, last) = (self.reduced.len(), self.kept.len() - 1);
-        let (width, stride) = self.reduced.inner();
-        for lane in 0..LANES {
-            // SAFETY: within what the caller vouches for.
-            unsafe {
-                let line = from.offset(self.kept.offset(last.min(first + lane)));
-                for at in (0..n).step_by(width) {
-                    let part = line.offset(self.reduced.offset(at));
-                    for i in 0..width {
-                        *scratch.add((at + i) * LANES + lane) = *part.offset(i as isize * stride);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The same for one result at a time, with vectors along many elements.
-    #[inline(always)]
-    unsafe fn log_sum_exp_rows<I: Isa>(&self, from: *const T, to: *mut T, scratch: *mut T) {
-        let n = self.reduced.len();
-        for row in 0..self.kept.len() {
-            // SAFETY: `scratch` holds n elements, rounded up to whole chunks; the rest as the caller
-            // vouches.
-            unsafe {
-                let values = std::slice::from_raw_parts_mut(scratch, n.next_multiple_of(LANES));
-                let largest = self.gather_row(from.offset(self.kept.offset(row)), &mut values[..n]);
-                let shift = finite_or_zero(&[largest])[0];
-                for chunk in values.chunks_exact_mut(LANES) {
-                    for value in chunk {
-                        *value = (*value - shift).lane_exp::<I>();
-                    }
-                }
-                let sum = fold(n, 1, scratch, T::zero(), |x, y| x + y);
-                *to.add(row) = results::<T, I, 1>(&[largest], &[sum])[0];
-            }
-        }
-    }
-
-    /// Copies the reduced elements of one result side by side and returns the largest.
-    #[inline(always)]
-    unsafe fn gather_row(&self, line: *const T, values: &mut [T]) -> T {
-        let (width, stride) = self.reduced.inner();
-        let mut largest = T::neg_infinity();
-        for (part, row) in values.chunks_mut(width).enumerate() {
-            let offset = self.reduced.offset(part * width);
-            for (i, value) in row.iter_mut().enumerate() {
-                // SAFETY: within what the caller vouches for.
-                *value = unsafe { *line.offset(offset + i as isize * stride) };
-                largest = maximum(largest, *value);
-            }
-        }
-        largest
-    }
-}
-
-/// What to subtract before exponentials are taken. An infinite maximum is the result; e^(inf − inf)
-/// must not be asked for.
-#[inline(always)]
-fn finite_or_zero<T: Real, const N: usize>(largest: &[T; N]) -> [T; N] {
-    let mut shifts = [T::zero(); N];
-    for at in 0..N {
-        if largest[at].abs() < T::infinity() {
-            shifts[at] = largest[at];
-        }
-    }
-    shifts
-}
-
-/// m + ln s, or an infinite m itself.
-#[inline(always)]
-fn results<T: Real, I: Isa, const N: usize>(largest: &[T; N], sums: &[T; N]) -> [T; N] {
-    let mut results = [T::zero(); N];
-    for at in 0..N {
-        let sum = largest[at] + sums[at].lane_ln::<I>();
-        results[at] = if largest[at].abs() < T::infinity() {
-            sum
-        } else {
-            largest[at]
-        };
-    }
-    results
 }
 
 /// The larger number, or NaN if either is.
@@ -516,19 +395,6 @@ mod tests {
     }
 
     #[test]
-    fn log_sum_exp_neither_overflows_nor_loses_infinities() {
-        let inf = f64::INFINITY;
-        let out = run(
-            Reduction::LogSumExp,
-            &[3, 2],
-            &[1],
-            &[1000.0, 1000.0, -inf, -inf, inf, 0.0],
-        );
-        assert!((out[0] - 1000.0 - 2.0_f64.ln()).abs() <= 1000.0 * f64::EPSILON);
-        assert_eq!(out[1..], [-inf, inf]);
-    }
-
-    #[test]
     fn many_short_rows_and_columns_are_reduced_alike() {
         for (rows, columns) in [(1, 40), (9, 10), (64, 3), (200, 10), (33, 31), (7, 300)] {
             let data: Vec<f64> = (0..rows * columns)
@@ -537,7 +403,6 @@ mod tests {
             let dims = [rows, columns];
             let sums = run(Reduction::Sum, &dims, &[0], &data);
             let totals = run(Reduction::Sum, &dims, &[1], &data);
-            let logs = run(Reduction::LogSumExp, &dims, &[1], &data);
             let largest = run(Reduction::Max, &dims, &[1], &data);
             for (column, sum) in sums.iter().enumerate() {
                 assert_eq!(
@@ -550,10 +415,6 @@ mod tests {
             for (row, line) in data.chunks(columns).enumerate() {
                 assert_eq!(totals[row], line.iter().sum::<f64>());
                 assert_eq!(largest[row], line.iter().fold(0.0, |m: f64, x| m.max(*x)));
-                let sum: f64 = line.iter().map(|x| (x - largest[row]).exp()).sum();
-                let expected = largest[row] + sum.ln();
-                // A sum of numbers up to one, a logarithm, and an addition.
-                assert!((logs[row] - expected).abs() <= 8.0 * f64::EPSILON * expected.max(1.0));
             }
         }
     }

@@ -11,6 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod recurrence;
 pub(crate) mod reduce;
+pub(crate) mod softmax;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;
@@ -20,11 +21,13 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use crate::graph::{Graph, NodeId};
+use crate::kernels::RowKind;
 use crate::plan::View;
 use crate::shape::{Dims, Shape};
 
 pub(crate) use elementwise::Elementwise;
 pub(crate) use reduce::Reduction;
+pub(crate) use softmax::Rowwise;
 
 /// The parameters of an operation that are not operands: a constant, or sizes and axes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -117,7 +120,8 @@ impl fmt::Debug for Def {
 pub(crate) enum Rule {
     /// No derivative passes: sources, steps, stopped gradients.
     Constant,
-    /// yᵢ depends on the operands' i-th elements; [`Primitive::partial`] states ∂y/∂xₖ.
+    /// yᵢ depends on the operands' i-th elements; [`Primitive::times_partial`] states ∂y/∂xₖ times a
+    /// tangent or cotangent.
     Elementwise,
     /// Linear in all operands together: the tangent is [`Primitive::apply_linear`] of the
     /// tangents, the cotangents are [`Primitive::transpose`].
@@ -130,6 +134,9 @@ pub(crate) enum Rule {
     /// A linear recurrence ([`recurrence`]): [`Primitive::apply_linear`] and [`Primitive::transpose`]
     /// state tangent and cotangents, in which the result stands too.
     Recurrence,
+    /// Of no such form: [`Primitive::tangent`] states the tangent for one of each operand, and
+    /// [`Primitive::transpose`] the cotangents.
+    Operandwise,
     /// Reduces the axes of its attribute; [`Primitive::partial`] states the weights ∂y/∂x, of the
     /// operand's shape.
     Reduction,
@@ -159,6 +166,8 @@ pub(crate) enum Lowering {
     Indexed(Indexed),
     /// A linear recurrence along the last axis.
     Recurrence,
+    /// A function of all elements along some axes.
+    Rows(RowKind),
     /// A matrix product.
     MatMul,
 }
@@ -201,6 +210,17 @@ pub(crate) trait Primitive: Sync {
         None
     }
 
+    /// ∂output/∂inputₖ times a tangent or cotangent of the same shape, for [`Rule::Elementwise`].
+    fn times_partial(
+        &self,
+        _graph: &mut Graph,
+        _site: &Site<'_>,
+        _which: usize,
+        _factor: NodeId,
+    ) -> NodeId {
+        unreachable!("{} states no partial derivative", self.name())
+    }
+
     /// ∂output/∂inputₖ for [`Rule::Elementwise`] and [`Rule::Reduction`], of the operand's shape.
     fn partial(&self, _graph: &mut Graph, _site: &Site<'_>, _which: usize) -> NodeId {
         unreachable!("{} states no partial derivative", self.name())
@@ -218,7 +238,24 @@ pub(crate) trait Primitive: Sync {
         graph.push(site.op.clone(), present)
     }
 
-    /// The cotangent of one operand ([`Rule::Linear`], [`Rule::Bilinear`]).
+    /// An equal expression, but for its rounding, in primitives of the other rules
+    /// ([`Rule::Operandwise`]), for transformations that need slopes as instructions.
+    fn by_parts(&self, _graph: &mut Graph, _site: &Site<'_>) -> NodeId {
+        unreachable!("{} has no parts", self.name())
+    }
+
+    /// The result's tangent for a tangent of one operand alone ([`Rule::Operandwise`]).
+    fn tangent(
+        &self,
+        _graph: &mut Graph,
+        _site: &Site<'_>,
+        _which: usize,
+        _tangent: NodeId,
+    ) -> NodeId {
+        unreachable!("{} states no tangent", self.name())
+    }
+
+    /// The cotangent of one operand ([`Rule::Linear`], [`Rule::Bilinear`], [`Rule::Operandwise`]).
     fn transpose(
         &self,
         _graph: &mut Graph,

@@ -1,4 +1,4 @@
-//! Reductions along axes: sum, maximum, log-sum-exp.
+//! Reductions along axes: sum, maximum.
 
 use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, elementwise as ew, layout};
 use crate::graph::{Graph, NodeId};
@@ -9,12 +9,11 @@ use crate::shape::{Dims, Shape};
 pub(crate) enum Reduction {
     Sum,
     Max,
-    LogSumExp,
 }
 
 /// Every reduction.
 #[cfg(test)]
-pub(crate) static REDUCE: &[&dyn Primitive] = &[&SUM, &MAX, &LOG_SUM_EXP];
+pub(crate) static REDUCE: &[&dyn Primitive] = &[&SUM, &MAX];
 
 fn reduced_shape(attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
     let axes = attr.as_ints();
@@ -29,7 +28,7 @@ fn reduced_shape(attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
 }
 
 /// Reductions of nothing that have no value, such as the maximum, are refused.
-fn nonempty_shape(attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+pub(super) fn nonempty_shape(attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
     if attr
         .as_ints()
         .iter()
@@ -43,7 +42,7 @@ fn nonempty_shape(attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
     reduced_shape(attr, inputs)
 }
 
-fn batch_axes(graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+pub(super) fn batch_axes(graph: &mut Graph, call: &Batch<'_>) -> NodeId {
     let axes: Dims = call.op.attr.as_ints().iter().map(|axis| axis + 1).collect();
     graph.push(Op::new(call.op.def(), Attr::Ints(axes)), call.inputs.into())
 }
@@ -145,42 +144,6 @@ impl Primitive for Max {
         let hits = graph.sum(hit, site.op.attr.as_ints());
         let hits = spread(graph, site, hits);
         graph.map2(&ew::DIV, hit, hits)
-    }
-
-    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
-        batch_axes(graph, call)
-    }
-}
-
-/// ln Σ eˣ along the attribute's axes, without overflow.
-///
-/// A primitive of its own so that its derivative is the softmax e^(x − y), which the second order
-/// then uses as it is: the tangent of p is p ⊙ (ẋ − ⟨p, ẋ⟩).
-#[derive(Debug)]
-pub(crate) struct LogSumExp;
-pub(crate) static LOG_SUM_EXP: LogSumExp = LogSumExp;
-
-impl Primitive for LogSumExp {
-    fn name(&self) -> &'static str {
-        "logsumexp"
-    }
-
-    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
-        nonempty_shape(attr, inputs)
-    }
-
-    fn rule(&self) -> Rule {
-        Rule::Reduction
-    }
-
-    fn lowering(&'static self) -> Lowering {
-        Lowering::Reduce(Reduction::LogSumExp)
-    }
-
-    fn partial(&self, graph: &mut Graph, site: &Site<'_>, _which: usize) -> NodeId {
-        let total = spread(graph, site, site.output);
-        let difference = graph.map2(&ew::SUB, site.inputs[0], total);
-        graph.map1(&ew::EXP, difference)
     }
 
     fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {

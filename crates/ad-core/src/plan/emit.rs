@@ -6,12 +6,12 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::memory::{self, Interval};
-use super::schedule::{Home, Schedule, Work, schedule};
+use super::schedule::{Home, Schedule, Work, schedule, twin_of};
 use super::view::View;
 use super::{BLOCK, Gather, Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::graph::{Graph, NodeId};
 use crate::kernels::{
-    GemmShape, IndexedJob, Level, RecurrenceJob, ReduceJob, StridedCopy, gemm_scratch,
+    GemmShape, IndexedJob, Level, RecurrenceJob, ReduceJob, RowJob, StridedCopy, gemm_scratch,
 };
 use crate::ops::{Lowering, indexed, recurrence, source};
 use crate::real::Real;
@@ -141,6 +141,11 @@ impl<T: Real> Emitter<'_, T> {
             Work::Reduce { out, input, .. } | Work::Indexed { out, input, .. } => {
                 [input.base, *out].into_iter().for_each(touch);
             }
+            Work::Rows { out, inputs, .. } => {
+                [inputs[0].base, inputs[1].base, *out]
+                    .into_iter()
+                    .for_each(touch);
+            }
             Work::Copy { to, from } => [from.base, to.base].into_iter().for_each(touch),
             Work::Zero { to } => touch(to.base),
         }
@@ -173,16 +178,21 @@ impl<T: Real> Emitter<'_, T> {
         if stores.len() > 64 {
             return;
         }
-        let dying = self.dying(at, &self.chain_reads(members), lives);
+        let mut reads = self.chain_reads(members);
+        for (member, _) in &mut reads {
+            *member = written_at(self.graph, members, *member);
+        }
+        let dying = self.dying(at, &reads, lives);
         let mut taken: Vec<NodeId> = Vec::new();
         for &store in stores {
+            let written = written_at(self.graph, members, store);
             let fresh = lives[store.index()].is_some_and(|life| life.first == at);
             if self.top(store) != (Ok(store), 0) || !fresh {
                 continue;
             }
             let len = self.graph.shape(store).len();
             let fits = |&&(buffer, last): &&(NodeId, NodeId)| {
-                last <= store && self.graph.shape(buffer).len() == len && !taken.contains(&buffer)
+                last <= written && self.graph.shape(buffer).len() == len && !taken.contains(&buffer)
             };
             if let (Some(&(buffer, _)), Some(life)) =
                 (dying.iter().find(fits), &mut lives[store.index()])
@@ -311,6 +321,21 @@ impl<T: Real> Emitter<'_, T> {
                     to: self.base_loc(*out),
                 }
             }
+            Work::Rows {
+                out,
+                inputs: [first, last],
+                axes,
+                kind,
+            } => {
+                let strides = [&first.strides[..], &last.strides[..]];
+                let job = RowJob::new(*kind, self.level, &first.shape, strides, axes);
+                self.plan.scratch = self.plan.scratch.max(job.scratch());
+                Instr::Rows {
+                    job,
+                    from: [self.loc(first), self.loc(last)],
+                    to: self.base_loc(*out),
+                }
+            }
             Work::Copy { to, from } => {
                 let job = StridedCopy::new(&to.shape, &from.strides, &to.strides);
                 Instr::Copy {
@@ -365,25 +390,30 @@ impl<T: Real> Emitter<'_, T> {
 
     fn emit_chain(&mut self, len: usize, members: &[NodeId], stores: &[NodeId]) -> Instr<T> {
         let block = self.block_len(len, members);
-        let mut chain = Chain {
-            steps: Vec::new(),
-            text: String::new(),
-            registers: Registers::new(block),
-            lanes: Vec::new(),
-        };
         let mut last_read = vec![0; members.len()];
-        for (at, &member) in members.iter().enumerate() {
+        for &member in members {
+            let at = position(members, written_at(self.graph, members, member));
             for input in &self.graph.node(member).inputs {
                 if let Ok(read) = members.binary_search(input) {
-                    last_read[read] = at;
+                    last_read[read] = last_read[read].max(at);
                 }
             }
         }
         let mut stores = stores.to_vec();
         stores.sort_unstable();
-        for (at, member) in members.iter().enumerate() {
-            let stored = stores.binary_search(member).is_ok();
-            self.emit_member(&mut chain, members, &last_read, at, stored);
+        let mut chain = Chain {
+            members,
+            stores,
+            last_read,
+            steps: Vec::new(),
+            text: String::new(),
+            registers: Registers::new(block),
+            lanes: vec![None; members.len()],
+        };
+        for at in 0..members.len() {
+            if chain.lanes[at].is_none() {
+                self.emit_member(&mut chain, at);
+            }
         }
         self.plan.scratch = self.plan.scratch.max(chain.registers.len());
         Instr::Map {
@@ -394,25 +424,19 @@ impl<T: Real> Emitter<'_, T> {
         }
     }
 
-    fn emit_member(
-        &mut self,
-        chain: &mut Chain<T>,
-        members: &[NodeId],
-        last_read: &[usize],
-        at: usize,
-        stored: bool,
-    ) {
-        let node = self.graph.node(members[at]);
+    /// Emits a member of a chain, with the other one of its pair if that is in the chain.
+    fn emit_member(&mut self, chain: &mut Chain<'_, T>, at: usize) {
+        let node = self.graph.node(chain.members[at]);
         let Lowering::Map(op) = node.op.def().lowering() else {
             unreachable!("chains are of elementwise instructions")
         };
         let mut lanes: SmallVec<[Lane; 2]> = SmallVec::new();
         let mut done: SmallVec<[Loc; 2]> = SmallVec::new();
         for input in &node.inputs {
-            if let Ok(read) = members.binary_search(input) {
-                let lane = chain.lanes[read];
+            if let Ok(read) = chain.members.binary_search(input) {
+                let lane = chain.lanes[read].expect("operands come before their readers");
                 lanes.push(lane);
-                let dead = last_read[read] == at && lane.at.space() == Space::SCRATCH;
+                let dead = chain.last_read[read] == at && lane.at.space() == Space::SCRATCH;
                 if dead && !done.contains(&lane.at) {
                     done.push(lane.at);
                 }
@@ -425,20 +449,29 @@ impl<T: Real> Emitter<'_, T> {
         for &register in &done {
             chain.registers.release(register);
         }
-        let dst = if stored {
-            Lane {
-                at: self.base_loc(members[at]),
-                motion: Motion::Moves,
-            }
-        } else {
-            Lane {
-                at: chain.registers.take(),
-                motion: Motion::Stays,
-            }
-        };
-        chain.lanes.push(dst);
+        let dst = self.destination(chain, at);
         chain.text.push(' ');
         chain.text.push_str(op.name);
+        let twin = twin_of(self.graph, chain.members[at])
+            .and_then(|twin| chain.members.binary_search(&twin).ok());
+        if let (Some(pair), Some(other)) = (op.twin, twin) {
+            let other_dst = self.destination(chain, other);
+            let is_first = std::ptr::eq(pair.first, op);
+            let (first, second) = if is_first {
+                (dst, other_dst)
+            } else {
+                (other_dst, dst)
+            };
+            chain.text.push('+');
+            chain.text.push_str(pair.other(op).name);
+            chain.steps.push(Step::Twin {
+                kernel: T::twin_kernel(&pair.kernels, self.level),
+                first,
+                second,
+                a: lanes[0],
+            });
+            return;
+        }
         chain.steps.push(Step::Run {
             kernel: T::kernel(&op.kernels, self.level),
             c: T::of(node.op.attr.as_float()),
@@ -450,9 +483,27 @@ impl<T: Real> Emitter<'_, T> {
         });
     }
 
+    /// Where a member's value goes: to memory if it is stored, else to a free register.
+    fn destination(&mut self, chain: &mut Chain<'_, T>, at: usize) -> Lane {
+        let member = chain.members[at];
+        let lane = if chain.stores.binary_search(&member).is_ok() {
+            Lane {
+                at: self.base_loc(member),
+                motion: Motion::Moves,
+            }
+        } else {
+            Lane {
+                at: chain.registers.take(),
+                motion: Motion::Stays,
+            }
+        };
+        chain.lanes[at] = Some(lane);
+        lane
+    }
+
     /// How a step reads an operand from memory: directly, or through a register that a gather
     /// fills; that register is returned too if it is free again after the step.
-    fn emit_operand(&mut self, chain: &mut Chain<T>, input: NodeId) -> (Lane, Option<Loc>) {
+    fn emit_operand(&mut self, chain: &mut Chain<'_, T>, input: NodeId) -> (Lane, Option<Loc>) {
         let view = self.schedule.views[input.index()].clone();
         let view = view.expect("the scheduler brought it to memory");
         let from = self.loc(&view);
@@ -536,12 +587,33 @@ fn repeated_row(view: &View) -> Option<usize> {
     }
 }
 
-struct Chain<T> {
+/// A chain while it is emitted.
+struct Chain<'a, T> {
+    /// In order of execution, but for pairs: see [`written_at`].
+    members: &'a [NodeId],
+    /// Those that go to memory, sorted.
+    stores: Vec<NodeId>,
+    /// The position of the last member that reads each member.
+    last_read: Vec<usize>,
     steps: Vec<Step<T>>,
     text: String,
     registers: Registers,
-    /// Where each member's value is.
-    lanes: Vec<Lane>,
+    /// Where the value of each member is that has been emitted.
+    lanes: Vec<Option<Lane>>,
+}
+
+/// The member at whose place a member runs: itself, or the earlier one of a pair.
+fn written_at(graph: &Graph, members: &[NodeId], member: NodeId) -> NodeId {
+    match twin_of(graph, member) {
+        Some(twin) if twin < member && members.binary_search(&twin).is_ok() => twin,
+        _ => member,
+    }
+}
+
+fn position(members: &[NodeId], member: NodeId) -> usize {
+    members
+        .binary_search(&member)
+        .expect("a member of the chain")
 }
 
 /// Blocks of scratch memory in use by a chain.

@@ -24,6 +24,7 @@ impl<T> fmt::Display for Instr<T> {
             Self::Reduce { job, .. } => write!(f, "reduce  {job}"),
             Self::Indexed { job, .. } => write!(f, "indexed {} elements", job.len()),
             Self::Recurrence { job, .. } => write!(f, "recurrence {} elements", job.len()),
+            Self::Rows { job, .. } => write!(f, "rows    {job}"),
             Self::Copy { job, .. } => write!(f, "copy    {} elements", job.len()),
             Self::Zero { job, .. } => write!(f, "zero    {} elements", job.len()),
         }

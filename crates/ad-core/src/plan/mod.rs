@@ -10,7 +10,9 @@ mod memory;
 mod schedule;
 mod view;
 
-use crate::kernels::{GemmShape, IndexedJob, MapKernel, RecurrenceJob, ReduceJob, StridedCopy};
+use crate::kernels::{
+    GemmShape, IndexedJob, MapKernel, RecurrenceJob, ReduceJob, RowJob, StridedCopy, TwinKernel,
+};
 use crate::shape::Dims;
 
 pub(crate) use emit::compile;
@@ -95,6 +97,13 @@ pub(crate) enum Step<T> {
         a: Lane,
         b: Lane,
     },
+    /// (first, second) = (f(a), g(a)) on a block.
+    Twin {
+        kernel: TwinKernel<T>,
+        first: Lane,
+        second: Lane,
+        a: Lane,
+    },
     /// Fills a block from strided memory.
     Gather(Box<Gather>),
 }
@@ -143,6 +152,11 @@ pub(crate) enum Instr<T> {
         b: Loc,
         to: Loc,
     },
+    Rows {
+        job: RowJob<T>,
+        from: [Loc; 2],
+        to: Loc,
+    },
     Copy {
         job: StridedCopy,
         from: Loc,
@@ -184,6 +198,9 @@ impl<T> Instr<T> {
                 let of = |step: &Step<T>| match step {
                     Step::Run { dst, a, b, .. } if a.at == b.at => memory(dst) + memory(a),
                     Step::Run { dst, a, b, .. } => memory(dst) + memory(a) + memory(b),
+                    Step::Twin {
+                        first, second, a, ..
+                    } => memory(first) + memory(second) + memory(a),
                     Step::Gather(gather) => usize::from(!gather.once),
                 };
                 len * steps.iter().map(of).sum::<usize>()
@@ -196,6 +213,7 @@ impl<T> Instr<T> {
             Self::Reduce { job, .. } => job.traffic(),
             Self::Indexed { job, .. } => 2 * job.len(),
             Self::Recurrence { job, .. } => 3 * job.len(),
+            Self::Rows { job, .. } => job.traffic(),
             Self::Copy { job, .. } => 2 * job.len(),
             Self::Zero { job, .. } => job.len(),
         }

@@ -6,8 +6,9 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::graph::{Graph, NodeId};
-use crate::ops::{Indexed, Lowering, Reduction, elementwise as ew, layout};
+use crate::graph::{Graph, Node, NodeId};
+use crate::kernels::RowKind;
+use crate::ops::{Indexed, Lowering, Op, Reduction, elementwise as ew, layout};
 use crate::shape::{Dims, Shape};
 
 use super::view::View;
@@ -46,6 +47,14 @@ pub(crate) enum Work {
         a: View,
         b: View,
     },
+    /// A function of all elements along some axes; the operands have one shape, and the only one of a
+    /// function of one operand is given twice.
+    Rows {
+        out: NodeId,
+        inputs: [View; 2],
+        axes: Dims,
+        kind: RowKind,
+    },
     Copy {
         to: View,
         from: View,
@@ -79,6 +88,7 @@ pub(crate) fn schedule(graph: &Graph, outputs: &[NodeId]) -> Schedule {
     let uses = graph.use_counts(&needed, outputs);
     let mut scheduler = Scheduler {
         graph,
+        needed: &needed,
         is_sum: vec![false; graph.len()],
         absorbed: vec![false; graph.len()],
         adds_to: vec![None; graph.len()],
@@ -141,6 +151,19 @@ fn views_of_placements(graph: &Graph, needed: &[bool], outputs: &[NodeId]) -> Ve
 /// chains of a long scalar program would each begin at its start.
 const MAX_AGAIN: usize = 16;
 
+/// The instruction that computes the other function of a pair, of the same operand.
+pub(crate) fn twin_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let node = graph.node(id);
+    let Lowering::Map(op) = node.op.def().lowering() else {
+        return None;
+    };
+    let other = op.twin?.other(op);
+    graph.find(&Node {
+        op: Op::new(other, node.op.attr.clone()),
+        ..node.clone()
+    })
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Absent,
@@ -151,6 +174,7 @@ enum State {
 
 struct Scheduler<'a> {
     graph: &'a Graph,
+    needed: &'a [bool],
     /// Sums whose terms are all products that nothing else reads.
     is_sum: Vec<bool>,
     /// Products and sums that run as part of a larger sum.
@@ -325,6 +349,17 @@ impl Scheduler<'_> {
                 let (a, b) = (self.operand(inputs[0]), self.operand(inputs[1]));
                 self.works.push(Work::Recurrence { out: id, a, b });
             }
+            Lowering::Rows(kind) => {
+                let node = self.graph.node(id).clone();
+                let first = self.operand(node.inputs[0]);
+                let last = self.operand(node.inputs[node.inputs.len() - 1]);
+                self.works.push(Work::Rows {
+                    out: id,
+                    inputs: [first, last],
+                    axes: Dims::from_slice(node.op.attr.as_ints()),
+                    kind,
+                });
+            }
             Lowering::Place => self.place(id),
             Lowering::Map(_) if is_output => return self.materialize(id),
             // What a view shows is brought to memory in order: left to its reader, a chain of views
@@ -486,6 +521,8 @@ impl Scheduler<'_> {
                 }
             }
         }
+        let mut stores = roots.to_vec();
+        self.add_twins(&mut members, &mut stores, &mut seen);
         members.sort_unstable();
         let at = self.works.len();
         for &member in &members {
@@ -493,14 +530,35 @@ impl Scheduler<'_> {
                 self.state[member.index()] = State::InChain(at);
             }
         }
-        for root in roots {
-            self.state[root.index()] = State::InMemory;
+        for &store in &stores {
+            self.state[store.index()] = State::InMemory;
         }
         self.works.push(Work::Map {
             shape,
             members,
-            stores: roots.to_vec(),
+            stores,
         });
+    }
+
+    /// Lets a chain with one function of a pair compute and store the other too, if the program needs it
+    /// later: computed there it would take as long again.
+    fn add_twins(
+        &self,
+        members: &mut Vec<NodeId>,
+        stores: &mut Vec<NodeId>,
+        seen: &mut FxHashSet<NodeId>,
+    ) {
+        for at in 0..members.len() {
+            let id = members[at];
+            let Some(twin) = twin_of(self.graph, id) else {
+                continue;
+            };
+            let waits = self.needed[twin.index()] && self.state[twin.index()] == State::Absent;
+            if waits && seen.insert(twin) {
+                members.push(twin);
+                stores.push(twin);
+            }
+        }
     }
 
     /// Whether an operand becomes part of the chain: it is elementwise, of the same shape, and not

@@ -7,7 +7,7 @@ use ndarray::ArrayViewD;
 
 use super::Var;
 use crate::graph::{Graph, NodeId};
-use crate::ops::{Attr, Op, elementwise as ew, layout, matmul, reduce};
+use crate::ops::{Attr, Op, elementwise as ew, layout, matmul, reduce, softmax};
 use crate::real::Real;
 use crate::shape::{Dims, Shape};
 
@@ -81,17 +81,34 @@ impl<'t> Var<'t> {
         self.binary(Op::new(&ew::ATAN2, Attr::None), x)
     }
 
-    /// xⁿ of each element, by repeated squaring.
+    /// √(x² + y²) of this variable and another, element by element, without squares that leave the
+    /// range of numbers. At the origin, where there is no derivative, it is taken as 0.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let length = Function::<f64>::record_scalars(2, |v| v[0].hypot(v[1]))?;
+    /// assert_eq!(length.value(&[3e200, 4e200])?, 5e200);
+    /// assert_eq!(length.gradient(&[0.0, 0.0])?.to_vec(), [0.0, 0.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn hypot(self, other: Self) -> Self {
+        self.binary(Op::new(&ew::HYPOT, Attr::None), other)
+    }
+
+    /// xⁿ of each element, by repeated squaring; for a negative n of 1/x, whose powers and their
+    /// derivatives leave the range of numbers only if the result does.
     #[track_caller]
     #[must_use]
     pub fn powi(self, n: i32) -> Self {
         self.recorder.build("powi", |graph| {
-            let power = power(graph, self.id, n.unsigned_abs());
-            Ok(if n < 0 {
-                graph.map1(&ew::RECIP, power)
+            let base = if n < 0 {
+                graph.map1(&ew::RECIP, self.id)
             } else {
-                power
-            })
+                self.id
+            };
+            Ok(power(graph, base, n.unsigned_abs()))
         })
     }
 
@@ -213,17 +230,44 @@ impl<'t> Var<'t> {
         self.unary(Op::new(&reduce::MAX, Attr::ints(&[axis])))
     }
 
-    /// ln Σ eˣ along one axis, which is dropped; without overflow.
+    /// ln Σ eˣ along one axis, which is dropped; without overflow. Its derivative is the softmax.
     #[track_caller]
     #[must_use]
     pub fn logsumexp_axis(self, axis: usize) -> Self {
-        self.unary(Op::new(&reduce::LOG_SUM_EXP, Attr::ints(&[axis])))
+        self.unary(Op::new(&softmax::LOG_SUM_EXP, Attr::ints(&[axis])))
+    }
+
+    /// The softmax eˣⁱ / Σⱼ eˣʲ along one axis, of the same shape; each element to a few ulp at any finite
+    /// x.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let f = Function::<f64>::record(2, |x| x.softmax_axis(0))?;
+    /// assert_eq!(f.evaluate(&[1e16, 1e16])?.into_raw_vec_and_offset().0, [0.5, 0.5]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn softmax_axis(self, axis: usize) -> Self {
+        self.unary(Op::new(&softmax::SOFTMAX, Attr::ints(&[axis])))
+            .unary(Op::new(&ew::PROBABILITY, Attr::None))
+    }
+
+    /// The logarithm of [`Self::softmax_axis`]: xᵢ − ln Σⱼ eˣʲ, which keeps its digits where a
+    /// probability rounds to 1 or 0.
+    #[track_caller]
+    #[must_use]
+    pub fn log_softmax_axis(self, axis: usize) -> Self {
+        -2.0 * self.unary(Op::new(&softmax::HALF_NEG_LOG_SOFTMAX, Attr::ints(&[axis])))
     }
 
     /// The mean over rows of the cross-entropy −Σⱼ tⱼ ln softmax(z)ⱼ of logits z (this variable,
-    /// rows × classes) and target probabilities t of the same shape whose rows sum to one.
+    /// rows × classes) and target weights t of the same shape, which for probabilities sum to one in
+    /// each row.
     ///
-    /// Computed as logsumexp(z) − ⟨t, z⟩, so that its derivative is (softmax(z) − t) / rows.
+    /// Each row's loss comes to a few ulp at any finite logits, and so do its derivatives in z, for
+    /// a row whose targets sum to one (softmax(z) − t) / rows: that of a class that is all but certain
+    /// too, which is minus the sum of the other ones.
     ///
     /// ```
     /// use ad_core::Function;
@@ -233,6 +277,7 @@ impl<'t> Var<'t> {
     ///     z.reshape(&[1, 2]).softmax_cross_entropy(z.constant(target.view().into_dyn()))
     /// })?;
     /// assert!((f.value(&[3.0, 3.0])? - 2.0_f64.ln()).abs() <= 4.0 * f64::EPSILON);
+    /// assert_eq!(f.gradient(&[1e16, 1e16])?.to_vec(), [-0.5, 0.5]);
     /// # Ok::<(), ad_core::Error>(())
     /// ```
     #[track_caller]
@@ -249,13 +294,10 @@ impl<'t> Var<'t> {
                     "logits of the shape {z} and targets of the shape {t}"
                 ));
             }
-            let op = Op::new(&reduce::LOG_SUM_EXP, Attr::ints(&[1]));
-            let total = graph.try_push(op, [self.id].as_slice().into())?;
-            let total = graph.sum(total, &[0]);
-            let product = graph.mul(targets.id, self.id);
-            let hit = graph.sum(product, &[0, 1]);
-            let difference = graph.map2(&ew::SUB, total, hit);
-            Ok(graph.scale(1.0 / z.dims()[0] as f64, difference))
+            let halves = graph.rowwise(&softmax::HALF_NEG_LOG_SOFTMAX, &[1], &[self.id]);
+            let product = graph.mul(targets.id, halves);
+            let total = graph.sum(product, &[0, 1]);
+            Ok(graph.scale(2.0 / z.dims()[0] as f64, total))
         })
     }
 

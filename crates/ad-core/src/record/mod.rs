@@ -12,7 +12,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::error::Error;
-use crate::graph::{Graph, NodeId, Operands, without_variables};
+use crate::graph::{Graph, NodeId, Operands, Precision, without_variables};
 use crate::ops::Op;
 use crate::shape::Shape;
 
@@ -66,6 +66,12 @@ impl Recording {
 }
 
 impl Recorder {
+    pub(crate) fn new(precision: Precision) -> Self {
+        let recorder = Self::default();
+        recorder.state.borrow_mut().graph.precision = precision;
+        recorder
+    }
+
     pub(crate) fn input(&self, position: usize, dims: &[usize]) -> Var<'_> {
         let id = self
             .state

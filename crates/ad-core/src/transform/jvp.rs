@@ -42,12 +42,15 @@ fn tangent_of(graph: &mut Graph, id: NodeId, tangents: &[Option<NodeId>]) -> Opt
     let def = node.op.def();
     match def.rule() {
         Rule::Constant => None,
-        Rule::Elementwise => {
+        rule @ (Rule::Elementwise | Rule::Operandwise) => {
             let mut terms = Operands::new();
             for which in 0..node.inputs.len() {
                 if let Some(tangent) = of(which) {
-                    let partial = def.partial(graph, &site, which);
-                    terms.push(graph.mul(partial, tangent));
+                    terms.push(if rule == Rule::Elementwise {
+                        def.times_partial(graph, &site, which, tangent)
+                    } else {
+                        def.tangent(graph, &site, which, tangent)
+                    });
                 }
             }
             Some(graph.add_all(&terms))

@@ -59,7 +59,9 @@ fn taylor(
     (at, direction): (NodeId, NodeId),
     order: usize,
 ) -> Vec<Option<NodeId>> {
-    let mut series = Series::new(graph, at, direction);
+    let mut parts = Parts::default();
+    let target = parts.of(graph, target);
+    let mut series = Series::new(graph, parts, at, direction);
     series.require(target, order);
     for k in 1..=order {
         series.advance(k);
@@ -67,9 +69,43 @@ fn taylor(
     (1..=order).map(|k| series.coefficient(target, k)).collect()
 }
 
+/// Instructions of which no slope can be had as an instruction, taken apart.
+#[derive(Default)]
+struct Parts {
+    /// What stands for each instruction.
+    moved: Vec<NodeId>,
+}
+
+impl Parts {
+    /// What stands for an instruction, after a look at those that are new.
+    fn of(&mut self, graph: &mut Graph, id: NodeId) -> NodeId {
+        while self.moved.len() < graph.len() {
+            let next = NodeId::from_index(self.moved.len());
+            let node = graph.node(next).clone();
+            let operands = node.inputs.iter().map(|x| self.moved[x.index()]);
+            let inputs: Operands = operands.collect();
+            let def = node.op.def();
+            self.moved.push(if def.rule() == Rule::Operandwise {
+                let site = Site {
+                    op: &node.op,
+                    inputs: &inputs,
+                    output: next,
+                };
+                def.by_parts(graph, &site)
+            } else if inputs == node.inputs {
+                next
+            } else {
+                graph.push(node.op, inputs)
+            });
+        }
+        self.moved[id.index()]
+    }
+}
+
 /// Coefficients by instruction.
 struct Series<'g> {
     graph: &'g mut Graph,
+    parts: Parts,
     at: NodeId,
     /// Which instructions depend on `at`; grows with the graph.
     depends: Vec<bool>,
@@ -82,13 +118,14 @@ struct Series<'g> {
 }
 
 impl<'g> Series<'g> {
-    fn new(graph: &'g mut Graph, at: NodeId, direction: NodeId) -> Self {
+    fn new(graph: &'g mut Graph, parts: Parts, at: NodeId, direction: NodeId) -> Self {
         let depends = graph.depending_on(&[at]);
         let len = graph.len();
         let mut coefficients = vec![Vec::new(); len];
         coefficients[at.index()] = vec![Some(direction)];
         Self {
             graph,
+            parts,
             at,
             depends,
             orders: vec![0; len],
@@ -142,7 +179,10 @@ impl<'g> Series<'g> {
         let mut slopes = Vec::new();
         for (which, input) in inputs.iter().enumerate() {
             let wanted = stated && self.depends[input.index()];
-            slopes.push(wanted.then(|| op.def().partial(self.graph, &site, which)));
+            slopes.push(wanted.then(|| {
+                let slope = op.def().partial(self.graph, &site, which);
+                self.parts.of(self.graph, slope)
+            }));
         }
         self.catch_up();
         self.slopes[id.index()] = Some(slopes.clone());
@@ -188,6 +228,7 @@ impl<'g> Series<'g> {
             }
             Rule::Recurrence => return self.recurrence(id, &node.op, [inputs[0], inputs[1]], k),
             Rule::Bilinear => self.convolution(&node.op, [inputs[0], inputs[1]], k),
+            Rule::Operandwise => unreachable!("{:?} was taken apart", node.op),
             Rule::Elementwise | Rule::Reduction => self.by_slopes(id, inputs, k),
         };
         let sum = (!terms.is_empty()).then(|| self.graph.add_all(&terms))?;

@@ -62,11 +62,8 @@ fn pull_back(
                 Some(term) => term,
                 None => continue,
             },
-            Rule::Elementwise => {
-                let partial = def.partial(graph, &site, which);
-                graph.mul(partial, cotangent)
-            }
-            Rule::Linear | Rule::Bilinear | Rule::Recurrence => {
+            Rule::Elementwise => def.times_partial(graph, &site, which, cotangent),
+            Rule::Linear | Rule::Bilinear | Rule::Recurrence | Rule::Operandwise => {
                 def.transpose(graph, &site, which, cotangent)
             }
             Rule::Reduction => {

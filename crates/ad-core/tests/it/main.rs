@@ -9,10 +9,12 @@ mod check;
 #[path = "../common/mod.rs"]
 mod common;
 mod composition;
+mod derivatives;
 mod errors;
 mod hessian;
 mod mlp;
 mod programs;
 mod recording_errors;
 mod reroll;
+mod softmax;
 mod worked;

@@ -76,11 +76,10 @@ pub(super) fn residual<I: Isa, T: Word>(a: T, b: T, c: T) -> T {
     (c - product) - error
 }
 
-/// (n + n_low) / (d + d_low), with an error of little more than the final rounding. One division;
-/// the correction reuses the reciprocal.
+/// (n + n_low) / (d + d_low), with an error of little more than the final rounding. `reciprocal` is
+/// 1/d rounded: the one division, and the correction reuses it.
 #[inline(always)]
-pub(super) fn divide<I: Isa, T: Word>((n, n_low): (T, T), (d, d_low): (T, T)) -> T {
-    let reciprocal = T::lit(1.0) / d;
+pub(super) fn divide<I: Isa, T: Word>((n, n_low): (T, T), (d, d_low): (T, T), reciprocal: T) -> T {
     let q = n * reciprocal;
     let rest = residual::<I, T>(q, d, n) + (-q).fma::<I>(d_low, n_low);
     rest.fma::<I>(reciprocal, q)

@@ -135,3 +135,35 @@ pub(super) fn exp_m1_parts<I: Isa, T: Word>(x: T) -> (T, T) {
     let (high, low) = fast_two_sum(scale - T::lit(1.0), scale * e.r);
     fast_two_sum(high, scale.fma::<I>(e.tail, low))
 }
+
+/// eˣ and eˣ - 1 of one reduction.
+pub(super) struct ExpAndM1<T> {
+    /// eˣ is the mantissa times both halves of the scale.
+    pub(super) mantissa: T,
+    pub(super) scale: (T, T),
+    /// eˣ - 1 in two parts.
+    pub(super) m1: (T, T),
+}
+
+/// eˣ and eˣ - 1, for x ≤ 0 within [`Word::EXP_RANGE`]; the second with the bits of [`exp_m1_parts`].
+#[inline(always)]
+pub(super) fn exp_and_m1_parts<I: Isa, T: Word>(x: T) -> ExpAndM1<T> {
+    let one = T::lit(1.0);
+    let e = reduce_exactly::<I, T>(x, T::lit(0.0), T::BIAS + T::BIAS);
+    let halves = T::pow2_halves(e.k);
+    let scale = halves.0 * halves.1;
+    let (high, low) = fast_two_sum(scale - one, scale * e.r);
+    ExpAndM1 {
+        mantissa: one + (e.r + e.tail),
+        scale: halves,
+        m1: fast_two_sum(high, scale.fma::<I>(e.tail, low)),
+    }
+}
+
+/// e^(x + low) for x ≤ 0 with its rounding `low`.
+#[inline(always)]
+pub(super) fn exp_of_difference<I: Isa, T: Word>(x: T, low: T) -> T {
+    // A difference of large numbers may be -∞, and its rounding then is none.
+    let low = if x > T::EXP_RANGE.0 { low } else { T::lit(0.0) };
+    exp_of_sum::<I, T>(clamp(x, T::EXP_RANGE), low)
+}

@@ -1,19 +1,45 @@
-//! tanh x = (1 - e)/(1 + e) with e = e⁻²ˣ.
+//! tanh x = (1 - e)/(1 + e) and its derivative sech² x = 4e/(1 + e)², with e = e⁻²ˣ.
 
 use super::super::isa::Isa;
 use super::arith::{clamp, divide, fast_two_sum};
-use super::exp::exp_m1_parts;
+use super::exp::{exp_and_m1_parts, exp_m1_parts};
 use super::word::Word;
 
 /// The hyperbolic tangent.
 #[inline(always)]
 pub(super) fn tanh<I: Isa, T: Word>(x: T) -> T {
-    let two = T::lit(2.0);
-    let z = clamp(-(x.magnitude() * two), (T::lit(-50.0), T::lit(0.0)));
-    // e - 1 in two parts: one rounding of it, of 2 + (e - 1) and of the quotient each would add
-    // up to more than 2 ulp.
-    let (high, low) = exp_m1_parts::<I, T>(z);
-    let (sum, error) = fast_two_sum(two, high);
-    let y = divide::<I, T>((-high, -low), (sum, error + low)).flip_sign(x);
-    if x.magnitude() < T::TANH_LINEAR { x } else { y }
+    let z = clamp(
+        -(x.magnitude() + x.magnitude()),
+        (T::lit(-50.0), T::lit(0.0)),
+    );
+    from_exp_m1::<I, T>(x, exp_m1_parts::<I, T>(z)).0
+}
+
+/// The hyperbolic tangent, with the same bits, and its derivative, which keeps its relative accuracy
+/// where the tangent has rounded to ±1. One exponential and one division serve both.
+#[inline(always)]
+pub(super) fn tanh_with_slope<I: Isa, T: Word>(x: T) -> (T, T) {
+    let z = clamp(
+        -(x.magnitude() + x.magnitude()),
+        (T::EXP_RANGE.0, T::lit(0.0)),
+    );
+    let e = exp_and_m1_parts::<I, T>(z);
+    let (y, reciprocal) = from_exp_m1::<I, T>(x, e.m1);
+    // The power of two comes last: only multiplying by its second half rounds, where the result is
+    // subnormal.
+    let slope = (e.mantissa * reciprocal) * (T::lit(4.0) * reciprocal);
+    (y, slope * e.scale.0 * e.scale.1)
+}
+
+/// tanh x and 1/(1 + e) from e - 1 in two parts: one rounding of it, of 2 + (e - 1) and of the quotient
+/// each would add up to more than 2 ulp.
+#[inline(always)]
+fn from_exp_m1<I: Isa, T: Word>(x: T, (high, low): (T, T)) -> (T, T) {
+    let (sum, error) = fast_two_sum(T::lit(2.0), high);
+    let reciprocal = T::lit(1.0) / sum;
+    let y = divide::<I, T>((-high, -low), (sum, error + low), reciprocal).flip_sign(x);
+    (
+        if x.magnitude() < T::TANH_LINEAR { x } else { y },
+        reciprocal,
+    )
 }

@@ -1,4 +1,4 @@
-//! The logistic function 1/(1 + e⁻ˣ) and its integral ln(1 + eˣ).
+//! The logistic function 1/(1 + e⁻ˣ), its derivative, and its integral ln(1 + eˣ).
 
 use super::super::isa::Isa;
 use super::arith::{clamp, fast_two_sum};
@@ -6,21 +6,36 @@ use super::exp::{exp_parts, reduce};
 use super::ln::ln_reduced;
 use super::word::{LOW, Word};
 
-/// 1/(1 + e⁻ˣ)
+/// The smaller of σ(x) and σ(-x): 1/(1 + e^|x|).
 ///
-/// With e⁻ˣ = 2ⁿ(1 + p) the denominator is (1 + 2ⁿ) + 2ⁿp, where the first sum is exact, or has its
-/// error if n > 0; for a large -n, 2ⁿ no longer counts. All of it is divided by [`Word::LIFT`]: e⁻ˣ has to grow until the
-/// result, which takes the power of two at the end, is subnormal and then zero.
+/// With e^|x| = 2ⁿ(1 + p) the denominator is (1 + 2ⁿ) + 2ⁿp, where the first sum has its error. All of it
+/// is divided by [`Word::LIFT`]: e^|x| has to grow until the result, which takes the power of two at
+/// the end, is subnormal and then zero.
 #[inline(always)]
-pub(super) fn sigmoid<I: Isa, T: Word>(x: T) -> T {
+fn smaller<I: Isa, T: Word>(x: T) -> T {
     let one = T::lit(1.0);
     let drop = one / T::LIFT.0;
-    // At e⁻⁵⁰ the result is 1.
-    let z = clamp(-x, (T::lit(-50.0), -T::EXP_RANGE.0));
+    let z = clamp(x.magnitude(), (T::lit(0.0), -T::EXP_RANGE.0));
     let (k, p) = reduce::<I, T>(z, T::BIAS - T::LIFT.1);
     let scale = T::pow2(k);
     let (sum, error) = fast_two_sum(scale, drop);
     one / (sum + scale.fma::<I>(p, error)) * drop
+}
+
+/// 1/(1 + e⁻ˣ)
+#[inline(always)]
+pub(super) fn sigmoid<I: Isa, T: Word>(x: T) -> T {
+    sigmoid_with_slope::<I, T>(x).0
+}
+
+/// 1/(1 + e⁻ˣ) and its derivative σ(x)σ(-x), of one exponential: both of the smaller one of the two
+/// factors, which has not rounded to 1.
+#[inline(always)]
+pub(super) fn sigmoid_with_slope<I: Isa, T: Word>(x: T) -> (T, T) {
+    let smaller = smaller::<I, T>(x);
+    let larger = T::lit(1.0) - smaller;
+    let y = if x > T::lit(0.0) { larger } else { smaller };
+    (y, smaller * larger)
 }
 
 /// ln(1 + eˣ) = max(x, 0) + ln(1 + e⁻|ˣ|)

@@ -45,8 +45,15 @@ pub trait Lane: Copy {
     fn lane_cos<I: Isa>(self) -> Self;
     /// The hyperbolic tangent.
     fn lane_tanh<I: Isa>(self) -> Self;
+    /// The hyperbolic tangent, with the bits of [`Lane::lane_tanh`], and its derivative sech² x.
+    fn lane_tanh_with_slope<I: Isa>(self) -> (Self, Self);
     /// The logistic function 1/(1 + e⁻ˣ).
     fn lane_sigmoid<I: Isa>(self) -> Self;
+    /// The logistic function, with the bits of [`Lane::lane_sigmoid`], and its derivative.
+    fn lane_sigmoid_with_slope<I: Isa>(self) -> (Self, Self);
+    /// e^(x + low) for x ≤ 0 and the rounding `low` of x; 0 for x below the exponential's range,
+    /// whatever `low` is.
+    fn lane_exp_of_difference<I: Isa>(self, low: Self) -> Self;
     /// ln(1 + eˣ).
     fn lane_softplus<I: Isa>(self) -> Self;
     /// xʸ for any x and y, by the rules of IEEE 754's `pow`.
@@ -111,8 +118,20 @@ macro_rules! lane {
                 hyperbolic::tanh::<I, Self>(self)
             }
             #[inline(always)]
+            fn lane_tanh_with_slope<I: Isa>(self) -> (Self, Self) {
+                hyperbolic::tanh_with_slope::<I, Self>(self)
+            }
+            #[inline(always)]
             fn lane_sigmoid<I: Isa>(self) -> Self {
                 logistic::sigmoid::<I, Self>(self)
+            }
+            #[inline(always)]
+            fn lane_sigmoid_with_slope<I: Isa>(self) -> (Self, Self) {
+                logistic::sigmoid_with_slope::<I, Self>(self)
+            }
+            #[inline(always)]
+            fn lane_exp_of_difference<I: Isa>(self, low: Self) -> Self {
+                exp::exp_of_difference::<I, Self>(self, low)
             }
             #[inline(always)]
             fn lane_softplus<I: Isa>(self) -> Self {

@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::graph::{Graph, NodeId};
+use crate::ops::softmax::SOFTMAX;
 use crate::ops::{Attr, Op, Primitive};
 use crate::shape::Shape;
 
@@ -55,6 +56,8 @@ pub(super) enum Via {
     Broadcast(&'static [usize]),
     /// (axis, start, length)
     Sliced(usize, usize, usize),
+    /// Probabilities along axes, centred.
+    Softmax(&'static [usize]),
 }
 
 /// An input and how it becomes an operand.
@@ -118,6 +121,7 @@ impl Case {
                 Via::Permuted(axes) => graph.permute(input, axes),
                 Via::Broadcast(dims) => graph.broadcast_to(input, &Shape::new(dims)),
                 Via::Sliced(axis, start, len) => graph.slice(input, axis, start, len),
+                Via::Softmax(axes) => graph.rowwise(&SOFTMAX, axes, &[input]),
             });
         }
         let op = Op::new(self.def, self.attr.clone());

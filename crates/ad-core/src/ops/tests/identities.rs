@@ -83,6 +83,7 @@ impl Tester<'_> {
                 Via::Permuted(axes) => reference::permute(&input, axes),
                 Via::Broadcast(dims) => reference::broadcast(&input, dims),
                 Via::Sliced(axis, start, len) => reference::slice(&input, axis, start, len),
+                Via::Softmax(axes) => reference::centred_softmax(&input, axes),
             }
         };
         self.inputs.iter().enumerate().map(operand).collect()

@@ -10,7 +10,7 @@ mod samples;
 use super::Primitive;
 use super::{
     elementwise::ELEMENTWISE, indexed::INDEXED, layout::LAYOUT, matmul::MATMUL,
-    recurrence::RECURRENCE, reduce::REDUCE,
+    recurrence::RECURRENCE, reduce::REDUCE, softmax::SOFTMAX_FAMILY,
 };
 
 /// Every primitive that computes something from operands.
@@ -20,6 +20,7 @@ fn primitives() -> Vec<&'static dyn Primitive> {
     all.extend(LAYOUT);
     all.extend(REDUCE);
     all.extend(INDEXED);
+    all.extend(SOFTMAX_FAMILY);
     all.push(&MATMUL);
     all.push(&RECURRENCE);
     all

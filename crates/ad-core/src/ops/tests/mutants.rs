@@ -3,6 +3,7 @@
 use super::case::Case;
 use super::{identities, primitives, samples};
 use crate::graph::{Graph, NodeId};
+use crate::kernels::RowKind;
 use crate::ops::{
     Attr, Batch, Lowering, Op, Primitive, Reduction, Rule, Site, elementwise as ew, layout,
 };
@@ -22,6 +23,8 @@ enum Fault {
     SwappedInputs,
     /// The first order is right; what multiplies the tangent or cotangent counts as constant.
     FirstOrderOnly,
+    /// The tangents of a primitive that states them times 1.05.
+    ScaledTangent,
     /// The tangent of a linear primitive times 1.05.
     ScaledApply,
     /// The cotangents times 1.05.
@@ -38,12 +41,13 @@ enum Fault {
     None,
 }
 
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 12] = [
     Fault::Scaled,
     Fault::Negated,
     Fault::LostInput,
     Fault::SwappedInputs,
     Fault::FirstOrderOnly,
+    Fault::ScaledTangent,
     Fault::ScaledApply,
     Fault::ScaledTranspose,
     Fault::ScaledBatch,
@@ -61,7 +65,7 @@ impl Fault {
         // second order to be wrong.
         let straight = matches!(
             case.name,
-            "add" | "sub" | "scale" | "offset" | "relu" | "abs" | "max"
+            "add" | "sub" | "scale" | "offset" | "relu" | "abs" | "probability" | "max"
         );
         let alike = || {
             let mut graph = Graph::default();
@@ -75,12 +79,18 @@ impl Fault {
             // Both derivatives of a sum are 1.
             Self::SwappedInputs => rule != Rule::Constant && case.name != "add" && alike(),
             Self::FirstOrderOnly => rule != Rule::Constant && !(elementwise && straight),
+            Self::ScaledTangent => rule == Rule::Operandwise,
             Self::ScaledApply => rule == Rule::Linear,
-            Self::ScaledTranspose => matches!(rule, Rule::Linear | Rule::Bilinear),
+            Self::ScaledTranspose => {
+                matches!(rule, Rule::Linear | Rule::Bilinear | Rule::Operandwise)
+            }
             Self::ScaledBatch | Self::BatchOfFirst => true,
             Self::PassesDerivative => rule == Rule::Constant && case.operands.len() == 1,
             Self::WrongKernel => {
-                matches!(case.def.lowering(), Lowering::Map(_) | Lowering::Reduce(_))
+                matches!(
+                    case.def.lowering(),
+                    Lowering::Map(_) | Lowering::Reduce(_) | Lowering::Rows(_)
+                )
             }
             Self::None => false,
         }
@@ -160,18 +170,51 @@ impl Primitive for Mutant {
             }
             (Fault::WrongKernel, Lowering::Reduce(kind)) => Lowering::Reduce(match kind {
                 Reduction::Sum => Reduction::Max,
-                Reduction::Max | Reduction::LogSumExp => Reduction::Sum,
+                Reduction::Max => Reduction::Sum,
+            }),
+            (Fault::WrongKernel, Lowering::Rows(kind)) => Lowering::Rows(match kind {
+                RowKind::LogSumExp => return Lowering::Reduce(Reduction::Max),
+                RowKind::Softmax => RowKind::HalfNegLogSoftmax,
+                RowKind::HalfNegLogSoftmax => RowKind::Softmax,
+                RowKind::SoftmaxProduct | RowKind::LogTranspose => RowKind::LogProduct,
+                RowKind::LogProduct => RowKind::LogTranspose,
             }),
             (_, lowering) => lowering,
         }
     }
 
-    fn partial(&self, graph: &mut Graph, site: &Site<'_>, which: usize) -> NodeId {
+    fn times_partial(
+        &self,
+        graph: &mut Graph,
+        site: &Site<'_>,
+        which: usize,
+        factor: NodeId,
+    ) -> NodeId {
         if self.fault == Fault::PassesDerivative {
-            let shape = graph.shape(site.output).clone();
-            return graph.full(1.0, &shape);
+            return factor;
         }
+        let which_right = self.other(which);
+        if self.fault == Fault::FirstOrderOnly {
+            let shape = graph.shape(site.output).clone();
+            let one = graph.full(1.0, &shape);
+            let partial = self.inner.times_partial(graph, site, which_right, one);
+            let partial = stopped(graph, partial);
+            return graph.mul(partial, factor);
+        }
+        let right = self.inner.times_partial(graph, site, which_right, factor);
+        self.spoil(graph, site, which, right)
+    }
+
+    fn partial(&self, graph: &mut Graph, site: &Site<'_>, which: usize) -> NodeId {
         let right = self.inner.partial(graph, site, self.other(which));
+        self.spoil(graph, site, which, right)
+    }
+
+    fn tangent(&self, graph: &mut Graph, site: &Site<'_>, which: usize, tangent: NodeId) -> NodeId {
+        let right = self.inner.tangent(graph, site, self.other(which), tangent);
+        if self.fault == Fault::ScaledTangent {
+            return graph.scale(1.05, right);
+        }
         self.spoil(graph, site, which, right)
     }
 

@@ -33,6 +33,20 @@ pub(super) fn evaluate(name: &str, attr: &Attr, operands: &[Tensor]) -> Result<T
         "gather" => gather(x, ints[0], LISTS[ints[1]]),
         "scatter_add" => scatter_add(x, ints[0], LISTS[ints[1]], ints[3]),
         "recurrence" => recurrence(x, &operands[1], ints == [1]),
+        "softmax" => centred_softmax(x, ints),
+        "half_neg_log_softmax" => along_rows(x, x, ints, |z, _, at| {
+            0.5 * (z.iter().map(|x| x.exp()).sum::<f64>().ln() - z[at])
+        }),
+        "softmax_product" => along_rows(x, &operands[1], ints, |q, v, at| {
+            let p = probabilities(q);
+            p[at] * (v[at] - inner(&p, v))
+        }),
+        "log_softmax_product" => along_rows(x, &operands[1], ints, |q, v, at| {
+            inner(&probabilities(q), v) - v[at]
+        }),
+        "log_softmax_transpose" => along_rows(x, &operands[1], ints, |q, v, at| {
+            probabilities(q)[at] * v.iter().sum::<f64>() - v[at]
+        }),
         "matmul" => matmul(x, &operands[1]),
         _ => return Err("no reference: state in `reference` what it computes".into()),
     })
@@ -63,12 +77,19 @@ fn elementwise(name: &str) -> Option<fn(f64, f64, f64) -> f64> {
         "cos" => |_, x, _| x.cos(),
         "atan2" => |_, x, y| (x / y).atan(), // in the first quadrant
         "tanh" => |_, x, _| x.tanh(),
+        "inversion" => |_, x, y| x / (x * x + y * y),
+        "hypot" => |_, x, y| x.hypot(y),
+        "direction" => |_, x, y| x / x.hypot(y),
+        "recip_or_zero" => |_, x, _| 1.0 / x,
+        "sech2" => |_, x, _| x.cosh().powi(-2),
+        "sigmoid_slope" => |_, x, _| 0.25 * (0.5 * x).cosh().powi(-2),
         "sigmoid" => |_, x, _| 1.0 / (1.0 + (-x).exp()),
         "softplus" => |_, x, _| x.exp().ln_1p(),
         "relu" => |_, x, _| x.max(0.0),
         "abs" => |_, x, _| x.abs(),
         "step" => |_, x, _| f64::from(u8::from(x > 0.0)),
         "sign" => |_, x, _| f64::from(i8::from(x > 0.0) - i8::from(x < 0.0)),
+        "probability" => |_, x, _| if x < 0.0 { 1.0 + x } else { x },
         "equals" => |_, x, y| f64::from(u8::from((x - y).abs() == 0.0)),
         _ => return None,
     })
@@ -183,6 +204,44 @@ fn reduce(x: &Tensor, axes: &[usize], combine: impl Fn(&[f64]) -> f64) -> Tensor
             .map(|index| x.get(index))
             .collect();
         combine(&terms)
+    })
+}
+
+/// Softmax along axes, less one where it is more than a half.
+pub(super) fn centred_softmax(x: &Tensor, axes: &[usize]) -> Tensor {
+    along_rows(x, x, axes, |z, _, at| {
+        let p = z[at].exp() / z.iter().map(|x| x.exp()).sum::<f64>();
+        // −0 for p = 1: the sign tells.
+        if p > 0.5 { -(1.0 - p) } else { p }
+    })
+}
+
+fn probabilities(centred: &[f64]) -> Vec<f64> {
+    let of = |&q: &f64| if q.is_sign_negative() { 1.0 + q } else { q };
+    centred.iter().map(of).collect()
+}
+
+fn inner(p: &[f64], v: &[f64]) -> f64 {
+    p.iter().zip(v).map(|(p, v)| p * v).sum()
+}
+
+/// A function of the rows of two arrays along axes, and of the place in the row.
+fn along_rows(
+    x: &Tensor,
+    v: &Tensor,
+    axes: &[usize],
+    f: impl Fn(&[f64], &[f64], usize) -> f64,
+) -> Tensor {
+    let all = indices(&x.dims);
+    Tensor::from_fn(&x.dims, |at| {
+        let beside = |other: &&Vec<usize>| {
+            let mut axis = other.iter().zip(at).enumerate();
+            axis.all(|(axis, (other, at))| other == at || axes.contains(&axis))
+        };
+        let row: Vec<_> = all.iter().filter(beside).collect();
+        let values = |of: &Tensor| row.iter().map(|at| of.get(at)).collect::<Vec<_>>();
+        let own = row.iter().position(|other| other.as_slice() == at);
+        f(&values(x), &values(v), own.unwrap_or(usize::MAX))
     })
 }
 

@@ -33,6 +33,17 @@ fn sliced(dims: &'static [usize], axis: usize, start: usize, len: usize) -> Oper
     }
 }
 
+impl Operand {
+    /// The operand's shape.
+    fn view_dims(&self) -> &'static [usize] {
+        match self.via {
+            Via::Permuted(_) => &[2, 3],
+            Via::Sliced(..) => &[3, 4],
+            _ => self.dims,
+        }
+    }
+}
+
 /// The samples of a primitive.
 ///
 /// # Panics
@@ -207,9 +218,36 @@ fn others(name: &str) -> Vec<Row> {
                 vec![broadcast(&[3], &[2, 3]), sliced(&[2, 6], 1, 1, 4)],
             ),
         ],
+        "softmax" | "half_neg_log_softmax" => rows(),
+        "softmax_product" | "log_softmax_product" | "log_softmax_transpose" => rows()
+            .into_iter()
+            .map(|(axes, operands)| {
+                let centred = Operand {
+                    via: Via::Softmax(axes),
+                    dims: operands[0].view_dims(),
+                };
+                (axes, vec![centred, operands[0].clone()])
+            })
+            .collect(),
         "matmul" => matmul(),
         _ => Vec::new(),
     }
+}
+
+/// Few rows and many, short ones and long ones, along any axes.
+fn rows() -> Vec<Row> {
+    vec![
+        (&[1], vec![whole(&[2, 3])]),
+        (&[0], vec![whole(&[2, 3])]),
+        (&[0, 1], vec![whole(&[2, 3])]),
+        (&[1], vec![whole(&[40, 2])]),
+        (&[0], vec![whole(&[150])]),
+        (&[1], vec![whole(&[2, 70, 2])]),
+        (&[0, 2], vec![whole(&[2, 3, 4])]),
+        (&[1], vec![permuted(&[3, 2], &[1, 0])]),
+        (&[1], vec![sliced(&[3, 6], 1, 1, 4)]),
+        (&[1], vec![whole(&[3, 1])]),
+    ]
 }
 
 fn place() -> Vec<Row> {
