@@ -54,7 +54,7 @@ fn steps(plan: &Plan<f64>) -> usize {
 
 /// Every program of a function by name, planned.
 fn programs(f: &Function<f64>) -> Vec<(&'static str, Counts)> {
-    let linearized = f.linearized_programs();
+    let linearized = f.linearized_programs(false);
     let mut all = vec![
         ("value", Counts::of(f.value_program())),
         ("gradient", Counts::of(f.gradient_program())),
@@ -75,7 +75,7 @@ fn programs(f: &Function<f64>) -> Vec<(&'static str, Counts)> {
     let block = linearized.block(Product::Hvp, 4);
     let block = block.map(|block| Counts::of(&block));
     all.push(("a block of products", block.unwrap_or_default()));
-    let panels = f.panel_programs();
+    let panels = f.panel_programs(false);
     let mut hessian = Counts::of(&panels.primal);
     for (_, panel) in &panels.panels {
         if let Some(block) = panel.block(4) {

@@ -185,7 +185,7 @@ impl<T: Real> Function<T> {
     pub fn hessian_strips(&self) -> Result<Vec<HessianStrip>, Error> {
         self.check_scalar("a Hessian")?;
         let mut strips = Vec::new();
-        for (panel, (range, _)) in self.panel_programs().panels.iter().enumerate() {
+        for (panel, (range, _)) in self.panel_programs(false).panels.iter().enumerate() {
             for start in range.clone().step_by(STRIP) {
                 strips.push(HessianStrip {
                     panel,
@@ -208,9 +208,15 @@ impl<T: Real> Function<T> {
         residuals: &mut Residuals<T>,
     ) -> Result<(), Error> {
         let inputs = self.inputs(&point.into(), "a Hessian", true)?;
-        let programs = self.panel_programs();
-        let kept = residuals.reserve(programs.residual_len);
-        programs.primal.run(&inputs, &mut [kept]);
+        for literal in [false, true] {
+            let programs = self.panel_programs(literal);
+            let kept = residuals.reserve(programs.residual_len, literal);
+            programs.primal.run(&inputs, &mut [kept]);
+            // See `linearize_into`.
+            if !residuals.left_the_range() {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -229,7 +235,7 @@ impl<T: Real> Function<T> {
         mut rows: ArrayViewMut2<'_, T>,
     ) -> Result<(), Error> {
         let inputs = self.inputs(&point.into(), "a Hessian", true)?;
-        let programs = self.panel_programs();
+        let programs = self.panel_programs(residuals.is_literal());
         residuals.check_len(programs.residual_len)?;
         let dim = (strip.rows.len(), strip.columns());
         if rows.dim() != dim {
@@ -265,12 +271,12 @@ impl<T: Real> Function<T> {
     /// [`Error::NotScalar`].
     pub fn hessian_residual_bytes(&self) -> Result<usize, Error> {
         self.check_scalar("a Hessian")?;
-        Ok(self.panel_programs().residual_len * size_of::<T>())
+        Ok(self.panel_programs(false).residual_len * size_of::<T>())
     }
 
     /// What [`Self::add_hessian_strip`] takes besides the matrix.
     fn hessian_work_bytes(&self) -> usize {
-        let panels = &self.panel_programs().panels;
+        let panels = &self.panel_programs(false).panels;
         let n = self.n_parameters();
         let of = |(range, program): &(Range<usize>, ProductProgram<T>)| {
             let count = range.len().min(STRIP);

@@ -7,6 +7,7 @@ use super::Function;
 use super::point::{Inputs, Point, finite, slice_of, slice_of_mut};
 use crate::error::Error;
 use crate::execute::Memory;
+use crate::kernels::all_finite;
 use crate::real::Real;
 
 /// A product that one linearization serves.
@@ -31,6 +32,8 @@ pub enum Product {
 pub struct Residuals<T> {
     block: Memory<T>,
     len: usize,
+    /// Whether they are of the programs whose coefficients are not regrouped.
+    literal: bool,
 }
 
 impl<T: Real> Default for Residuals<T> {
@@ -38,6 +41,7 @@ impl<T: Real> Default for Residuals<T> {
         Self {
             block: Memory::new(0),
             len: 0,
+            literal: false,
         }
     }
 }
@@ -50,10 +54,20 @@ impl<T: Real> Residuals<T> {
     }
 
     /// Room for the residuals of a point.
-    pub(super) fn reserve(&mut self, len: usize) -> &mut [T] {
+    pub(super) fn reserve(&mut self, len: usize, literal: bool) -> &mut [T] {
         self.block.reserve(len);
         self.len = len;
+        self.literal = literal;
         self.block.slice_mut(len)
+    }
+
+    /// Whether a product of coefficients, or anything else that is kept, is no number.
+    pub(super) fn left_the_range(&self) -> bool {
+        !all_finite(self.block.slice(self.len))
+    }
+
+    pub(super) fn is_literal(&self) -> bool {
+        self.literal
     }
 
     pub(super) fn check_len(&self, len: usize) -> Result<(), Error> {
@@ -126,12 +140,18 @@ impl<T: Real> Function<T> {
     ) -> Result<T, Error> {
         let inputs = self.inputs(&point.into(), "linearize", true)?;
         let gradient = slice_of_mut(&mut gradient, self.n_parameters(), "the gradient")?;
-        let programs = self.linearized_programs();
-        let kept = residuals.reserve(programs.residual_len);
         let mut value = [T::zero()];
-        programs
-            .primal
-            .run(&inputs, &mut [&mut value, gradient, kept]);
+        for literal in [false, true] {
+            let programs = self.linearized_programs(literal);
+            let kept = residuals.reserve(programs.residual_len, literal);
+            programs
+                .primal
+                .run(&inputs, &mut [&mut value, gradient, kept]);
+            // Coefficients may leave the range where they are multiplied with each other first.
+            if !residuals.left_the_range() {
+                break;
+            }
+        }
         Ok(value[0])
     }
 
@@ -196,7 +216,8 @@ impl<T: Real> Function<T> {
         if product == Product::Ggnvp && !self.has_model_output() {
             return Err(Error::NoModelOutput);
         }
-        residuals.check_len(self.linearized_programs().residual_len)
+        let programs = self.linearized_programs(residuals.is_literal());
+        residuals.check_len(programs.residual_len)
     }
 
     /// The lengths of a product's vector and of its result.
@@ -220,7 +241,8 @@ impl<T: Real> Function<T> {
         out: &mut [T],
     ) {
         let inputs = with_tangent(product, inputs, residuals, v);
-        self.linearized_programs().run(product, &inputs, out);
+        let programs = self.linearized_programs(residuals.is_literal());
+        programs.run(product, &inputs, out);
     }
 
     /// How many vectors of a stack one pass takes along, 1 to 16. A pass reads what the vectors share
@@ -256,7 +278,7 @@ impl<T: Real> Function<T> {
         let count = self.vectors_at_once(product);
         for (v, out) in v.chunks(count * from).zip(out.chunks_mut(count * to)) {
             let inputs = with_tangent(product, inputs, residuals, v);
-            let programs = self.linearized_programs();
+            let programs = self.linearized_programs(residuals.is_literal());
             match v.len() / from {
                 1 => programs.run(product, &inputs, out),
                 count => programs.run_block(product, count, &inputs, out),

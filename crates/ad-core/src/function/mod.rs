@@ -64,8 +64,9 @@ pub struct Function<T> {
     jvp: OnceLock<Compiled<T>>,
     vjp: OnceLock<Compiled<T>>,
     hvp: OnceLock<Compiled<T>>,
-    linearized: OnceLock<LinearizedPrograms<T>>,
-    panels: OnceLock<PanelPrograms<T>>,
+    /// With coefficients regrouped, and without.
+    linearized: [OnceLock<LinearizedPrograms<T>>; 2],
+    panels: [OnceLock<PanelPrograms<T>>; 2],
 }
 
 /// A plan with its workspaces.
@@ -232,8 +233,8 @@ impl<T: Real> Function<T> {
             jvp: OnceLock::new(),
             vjp: OnceLock::new(),
             hvp: OnceLock::new(),
-            linearized: OnceLock::new(),
-            panels: OnceLock::new(),
+            linearized: Default::default(),
+            panels: Default::default(),
         })
     }
 

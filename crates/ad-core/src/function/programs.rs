@@ -195,11 +195,13 @@ impl<T: Real> Function<T> {
         })
     }
 
-    pub(super) fn linearized_programs(&self) -> &LinearizedPrograms<T> {
-        self.linearized.get_or_init(|| self.derive_linearized())
+    /// The programs of a linearization: with coefficients regrouped, or literally as they were derived,
+    /// for points where regrouped ones leave the range of numbers.
+    pub(super) fn linearized_programs(&self, literal: bool) -> &LinearizedPrograms<T> {
+        self.linearized[usize::from(literal)].get_or_init(|| self.derive_linearized(literal))
     }
 
-    fn derive_linearized(&self) -> LinearizedPrograms<T> {
+    fn derive_linearized(&self, literal: bool) -> LinearizedPrograms<T> {
         let scalar = self.output_shape().is_empty();
         let (tangent, first_extra) = (self.n_primal_inputs(), self.n_primal_inputs());
         let model = self.model_output.unwrap_or(self.output);
@@ -222,7 +224,7 @@ impl<T: Real> Function<T> {
         let mut outputs = primal.clone();
         outputs.extend(products.iter().filter_map(|product| product.1));
         let linear: Vec<_> = products.iter().map(|product| product.1).collect();
-        let cut = self.cut(d.graph, &primal, &linear, &[v, u]);
+        let cut = self.cut(d.graph, &primal, &linear, &[v, u], literal);
         let mut programs = BTreeMap::new();
         for ((product, _), linear) in products.iter().zip(cut.programs) {
             let input = if *product == Product::Vjp {
@@ -251,13 +253,18 @@ impl<T: Real> Function<T> {
         primal: &[NodeId],
         linear: &[Option<NodeId>],
         tangents: &[NodeId],
+        literal: bool,
     ) -> Cut<T> {
         let mut outputs = primal.to_vec();
         outputs.extend(linear.iter().flatten());
-        let hoisted = hoist_coefficients(&graph, &outputs, tangents);
-        // Large programs must not be there twice while they are planned.
-        drop(graph);
-        let (mut graph, outputs, tangents) = hoisted;
+        let (mut graph, outputs, tangents) = if literal {
+            (graph, outputs, tangents.to_vec())
+        } else {
+            let hoisted = hoist_coefficients(&graph, &outputs, tangents);
+            // Large programs must not be there twice while they are planned.
+            drop(graph);
+            hoisted
+        };
         let (new_primal, mut rest) = (&outputs[..primal.len()], outputs[primal.len()..].iter());
         let linear: Vec<Option<NodeId>> = linear
             .iter()
@@ -273,13 +280,13 @@ impl<T: Real> Function<T> {
         }
     }
 
-    pub(super) fn panel_programs(&self) -> &PanelPrograms<T> {
-        self.panels.get_or_init(|| self.derive_panels())
+    pub(super) fn panel_programs(&self, literal: bool) -> &PanelPrograms<T> {
+        self.panels[usize::from(literal)].get_or_init(|| self.derive_panels(literal))
     }
 
     /// For each panel the rows of the Hessian that a tangent of its parameters gives, up to the
     /// panel's end.
-    fn derive_panels(&self) -> PanelPrograms<T> {
+    fn derive_panels(&self, literal: bool) -> PanelPrograms<T> {
         let mut d = Derivation::new(self);
         let pieces = pieces(&d.graph, d.parameters, self.output);
         let one = d.graph.scalar(1.0);
@@ -304,7 +311,7 @@ impl<T: Real> Function<T> {
             let tangent = gradient.map(|gradient| jvp(&mut d.graph, &[gradient], &seeds)[0]);
             linear.push(tangent.flatten());
         }
-        let cut = self.cut(d.graph, &[], &linear, &[v]);
+        let cut = self.cut(d.graph, &[], &linear, &[v], literal);
         let (tangent, n_inputs) = (self.n_primal_inputs(), self.n_primal_inputs() + 3);
         let programs = cut.programs.into_iter();
         PanelPrograms {
@@ -378,13 +385,13 @@ impl<T: Real> Function<T> {
             Program::Gradient => (Some(self.gradient_program()), 0),
             Program::HvpOneShot => (Some(self.hvp_program()), 0),
             Program::Linearize => {
-                let programs = self.linearized_programs();
+                let programs = self.linearized_programs(false);
                 (Some(&programs.primal), programs.residual_len)
             }
-            Program::Hvp => (self.linearized_programs().single(Product::Hvp), 0),
+            Program::Hvp => (self.linearized_programs(false).single(Product::Hvp), 0),
             Program::Ggnvp => {
                 self.model_output.ok_or(Error::NoModelOutput)?;
-                (self.linearized_programs().single(Product::Ggnvp), 0)
+                (self.linearized_programs(false).single(Product::Ggnvp), 0)
             }
         })
     }

@@ -85,6 +85,9 @@ impl Precision {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Graph {
     pub(crate) precision: Precision,
+    /// Takes instructions as they are, so that tests can compare what simplifying them changes.
+    #[cfg(test)]
+    pub(crate) literal: bool,
     nodes: Vec<Node>,
     /// Finds an equal instruction. Only ever looked up, never iterated.
     known: HashTable<NodeId>,
@@ -143,10 +146,20 @@ impl Graph {
         })
     }
 
+    /// Whether instructions are taken as they are.
+    pub(crate) fn is_literal(&self) -> bool {
+        #[cfg(test)]
+        return self.literal;
+        #[cfg(not(test))]
+        false
+    }
+
     /// A graph without instructions that knows the same constant arrays and lists.
     pub(crate) fn without_nodes(&self) -> Self {
         Self {
             precision: self.precision,
+            #[cfg(test)]
+            literal: self.literal,
             arrays: self.arrays.clone(),
             lists: self.lists.clone(),
             known_lists: self.known_lists.clone(),

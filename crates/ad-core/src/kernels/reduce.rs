@@ -157,13 +157,52 @@ impl<T: Real> ReduceJob<T> {
         // SAFETY: passed on from the caller.
         unsafe {
             match self.kind {
-                Reduction::Sum if self.rows_at_once() > 1 => self.short_rows(from, to, scratch),
-                Reduction::Sum if self.by_rows() => self.rows(from, to, T::zero(), |x, y| x + y),
-                Reduction::Sum => self.columns(from, to, T::zero(), |x, y| x + y),
+                Reduction::Mean => {
+                    self.sum(from, to, scratch);
+                    self.average(from, to);
+                }
+                Reduction::Sum => self.sum(from, to, scratch),
                 Reduction::Max if self.by_rows() => {
                     self.rows(from, to, T::neg_infinity(), maximum);
                 }
                 Reduction::Max => self.columns(from, to, T::neg_infinity(), maximum),
+            }
+        }
+    }
+
+    /// Sums, in the order that the shape and the strides call for.
+    #[inline(always)]
+    unsafe fn sum(&self, from: *const T, to: *mut T, scratch: *mut T) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            if self.rows_at_once() > 1 {
+                self.short_rows(from, to, scratch);
+            } else if self.by_rows() {
+                self.rows(from, to, T::zero(), |x, y| x + y);
+            } else {
+                self.columns(from, to, T::zero(), |x, y| x + y);
+            }
+        }
+    }
+
+    /// Makes means of sums. A sum that has left the range is taken again of terms that are smaller by a
+    /// power of two, so that the mean of finite numbers is finite.
+    unsafe fn average(&self, from: *const T, to: *mut T) {
+        let len = self.reduced.len();
+        let count = T::of(len as f64);
+        for at in 0..self.kept.len() {
+            // SAFETY: within what the caller of `run` vouches for.
+            unsafe {
+                let mut sum = *to.add(at);
+                let mut divisor = count;
+                if !sum.is_finite() {
+                    let scale = T::of(0.5 / len.next_power_of_two() as f64);
+                    let line = from.offset(self.kept.offset(at));
+                    let terms = (0..len).map(|i| *line.offset(self.reduced.offset(i)) * scale);
+                    sum = terms.sum();
+                    divisor = count * scale;
+                }
+                *to.add(at) = sum / divisor;
             }
         }
     }

@@ -27,6 +27,8 @@ const SHORT: usize = 64;
 pub(crate) enum RowKind {
     /// z ↦ ln Σ e^zⱼ, one number a row.
     LogSumExp,
+    /// z ↦ √Σzⱼ², one number a row.
+    Norm,
     /// z ↦ q
     Softmax,
     /// z ↦ −½ ln pⱼ
@@ -42,7 +44,7 @@ pub(crate) enum RowKind {
 impl RowKind {
     pub(crate) fn n_operands(self) -> usize {
         match self {
-            Self::LogSumExp | Self::Softmax | Self::HalfNegLogSoftmax => 1,
+            Self::LogSumExp | Self::Norm | Self::Softmax | Self::HalfNegLogSoftmax => 1,
             Self::SoftmaxProduct | Self::LogProduct | Self::LogTranspose => 2,
         }
     }
@@ -89,7 +91,7 @@ impl<T: Real> RowJob<T> {
     ) -> Self {
         let count: usize = shape.without(axes).len();
         let result = match kind {
-            RowKind::LogSumExp => {
+            RowKind::LogSumExp | RowKind::Norm => {
                 let one = shape.without(axes);
                 Rows::new(&one, &one.row_major(), &[])
             }
@@ -186,7 +188,7 @@ impl<T: Real> RowJob<T> {
                     compute::<T, I, true>(self.kind, x, v)
                 };
                 match self.kind {
-                    RowKind::LogSumExp => self.put(&one, row, to),
+                    RowKind::LogSumExp | RowKind::Norm => self.put(&one, row, to),
                     _ => self.scatter(row, first, to),
                 }
             }
@@ -272,7 +274,7 @@ impl<T: Real> RowJob<T> {
 impl<T> RowJob<T> {
     /// Numbers read and written.
     pub(crate) fn traffic(&self) -> usize {
-        let results = if self.kind == RowKind::LogSumExp {
+        let results = if matches!(self.kind, RowKind::LogSumExp | RowKind::Norm) {
             1
         } else {
             self.len
@@ -297,6 +299,7 @@ fn compute<T: Real, I: Isa, const ROW: bool>(
 ) -> Lanes<T> {
     match kind {
         RowKind::LogSumExp => log_sum_exp::<T, I, ROW>(x),
+        RowKind::Norm => norm::<T, ROW>(x),
         RowKind::Softmax => softmax::<T, I, ROW>(x),
         RowKind::HalfNegLogSoftmax => half_neg_log_softmax::<T, I, ROW>(x),
         RowKind::SoftmaxProduct => product::<T, ROW>(x, v, true),
@@ -416,6 +419,27 @@ fn rest_of_exps<T: Real, I: Isa, const ROW: bool>(
         index += T::one();
     }
     sums.finish::<ROW>()
+}
+
+/// √Σx², with the largest |x| taken out.
+#[inline(always)]
+fn norm<T: Real, const ROW: bool>(x: &[Lanes<T>]) -> Lanes<T> {
+    let top = largest::<T, ROW>(x, T::abs).value;
+    let mut sums = Sums::new();
+    for group in x {
+        for at in 0..LANES {
+            let ratio = group[at] / top[at];
+            sums.add(at, ratio * ratio);
+        }
+    }
+    let mut lengths = sums.finish::<ROW>();
+    for at in 0..LANES {
+        let length = top[at] * lengths[at].sqrt();
+        // 0/0 and ∞/∞ have no value.
+        let edge = (top[at] == T::zero()) | (top[at] == T::infinity());
+        lengths[at] = if edge { top[at] } else { length };
+    }
+    lengths
 }
 
 #[inline(always)]

@@ -224,6 +224,13 @@ elementwise! {
             g.neg(product)
         }),
         algebra: simplify_div;
+    // Products of coefficients, which a linear program was regrouped for: NaN where such a product leaves
+    // the range, so that the program that was not is taken.
+    REGROUPED = "regrouped" / 2, CHEAP, (0.5, 2.0), |_c, x, y| in_range(x, y),
+        times: Some(|g, s, which, t| g.mul(s.inputs[1 - which], t)), algebra: simplify_regrouped;
+    REGROUPED_CONSTANT = "regrouped_constant" / 1, CHEAP, (0.5, 2.0), |c, x, _y| in_range(c, x),
+        times: Some(|g, s, _, t| g.scale(s.op.attr.as_float(), t)),
+        algebra: simplify_regrouped_constant;
     SCALE = "scale" / 1, CHEAP, (-2.0, 2.0), |c, x, _y| c * x,
         times: Some(|g, s, _, t| g.scale(s.op.attr.as_float(), t)), algebra: simplify_scale;
     OFFSET = "offset" / 1, CHEAP, (-2.0, 2.0), |c, x, _y| x + c,
@@ -516,7 +523,8 @@ fn simplify_mul(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId>
 fn simplify_div(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId> {
     if let Some(c) = graph.uniform(inputs[1]) {
         // Only where the reciprocal is exact: a quotient must stay the nearest one.
-        let exact = c.is_normal() && (c.to_bits() << 12) == 0 && (1.0 / c).is_normal();
+        let normal = |c| graph.precision.is_normal(c);
+        let exact = (c.to_bits() << 12) == 0 && normal(c) && normal(1.0 / c);
         return exact.then(|| graph.scale(1.0 / c, inputs[0]));
     }
     if graph.uniform(inputs[0]).is_some_and(|x| is(x, 1.0)) {
@@ -527,6 +535,41 @@ fn simplify_div(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId>
     let recip = graph.map1(&RECIP, root);
     let once = graph.mul(recip, inputs[0]);
     Some(graph.mul(recip, once))
+}
+
+/// xy, if that is a normal number or zero because a factor is; else NaN.
+#[inline(always)]
+fn in_range<T: Real>(x: T, y: T) -> T {
+    let product = x * y;
+    let size = product.abs();
+    let normal = (size >= T::min_positive_value()) & (size <= T::max_value());
+    let zero = (x == T::zero()) | (y == T::zero());
+    // 0·∞ is NaN by itself.
+    if normal | zero { product } else { T::nan() }
+}
+
+fn simplify_regrouped(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId> {
+    let (x, y) = (inputs[0], inputs[1]);
+    for (uniform, other) in [(x, y), (y, x)] {
+        if let Some(c) = graph.uniform(uniform) {
+            return Some(graph.map1_with(&REGROUPED_CONSTANT, c, other));
+        }
+    }
+    (x > y).then(|| graph.map2(&REGROUPED, y, x))
+}
+
+fn simplify_regrouped_constant(graph: &mut Graph, c: f64, inputs: &[NodeId]) -> Option<NodeId> {
+    let x = inputs[0];
+    if is(c, 1.0) {
+        return Some(x);
+    }
+    let node = graph.node(x);
+    let (product, inner) = (c * node.op.attr.as_float(), node.inputs.first().copied());
+    let merges = node.op.is(&REGROUPED_CONSTANT) && graph.precision.is_normal(product);
+    merges.then(|| {
+        let inner = inner.expect("a multiple has an operand");
+        graph.map1_with(&REGROUPED_CONSTANT, product, inner)
+    })
 }
 
 /// 1/x² as (1/x)², whose derivative -2/x³ comes out in factors that lie between 1 and the result.
@@ -547,15 +590,14 @@ fn simplify_scale(graph: &mut Graph, c: f64, inputs: &[NodeId]) -> Option<NodeId
     if is(c, 1.0) {
         return Some(x);
     }
-    if c == 0.0 {
-        let shape = graph.shape(x).clone();
-        return Some(graph.full(0.0, &shape));
-    }
+    // 0·x stays: it is NaN for an infinite x. Constants merge only to a normal number: then the
+    // product leaves the range if and only if the exact one does.
     let node = graph.node(x);
-    let (factor, inner) = (node.op.attr.as_float(), node.inputs.first().copied());
-    node.op
-        .is(&SCALE)
-        .then(|| graph.scale(c * factor, inner.expect("scale has an operand")))
+    let factor = node.op.attr.as_float();
+    let normal = |c| graph.precision.is_normal(c);
+    let merges = node.op.is(&SCALE) && normal(c) && normal(factor) && normal(c * factor);
+    let inner = node.inputs.first().copied();
+    merges.then(|| graph.scale(c * factor, inner.expect("scale has an operand")))
 }
 
 fn simplify_offset(_graph: &mut Graph, c: f64, inputs: &[NodeId]) -> Option<NodeId> {

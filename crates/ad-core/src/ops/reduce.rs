@@ -1,19 +1,21 @@
-//! Reductions along axes: sum, maximum.
+//! Reductions along axes: sum, mean, length, maximum.
 
 use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, elementwise as ew, layout};
 use crate::graph::{Graph, NodeId};
+use crate::kernels::RowKind;
 use crate::shape::{Dims, Shape};
 
 /// How numbers are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reduction {
     Sum,
+    Mean,
     Max,
 }
 
 /// Every reduction.
 #[cfg(test)]
-pub(crate) static REDUCE: &[&dyn Primitive] = &[&SUM, &MAX];
+pub(crate) static REDUCE: &[&dyn Primitive] = &[&SUM, &MEAN, &MAX, &NORM];
 
 fn reduced_shape(attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
     let axes = attr.as_ints();
@@ -78,7 +80,7 @@ impl Primitive for Sum {
     }
 
     /// Sums over no element or one are layout; a sum over a stretched array is a multiple; a
-    /// factor common to all terms is taken out.
+    /// factor common to all terms is taken out, unless the sum without it may leave the range.
     fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
         let (x, axes) = (inputs[0], op.attr.as_ints());
         let shape = graph.shape(x).clone();
@@ -86,7 +88,7 @@ impl Primitive for Sum {
             return Some(graph.reshape(x, &shape.without(axes)));
         }
         let node = graph.node(x).clone();
-        if node.op.is(&ew::SCALE) {
+        if node.op.is(&ew::SCALE) && node.op.attr.as_float().abs() >= 1.0 {
             let sum = graph.push(op.clone(), node.inputs);
             return Some(graph.scale(node.op.attr.as_float(), sum));
         }
@@ -109,6 +111,88 @@ impl Primitive for Sum {
 
     fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {
         spread(graph, site, cotangent)
+    }
+
+    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+        batch_axes(graph, call)
+    }
+}
+
+/// The mean over the attribute's axes, which leaves the range only with its operand: sums that do are
+/// taken again of smaller terms.
+#[derive(Debug)]
+pub(crate) struct Mean;
+pub(crate) static MEAN: Mean = Mean;
+
+impl Primitive for Mean {
+    fn name(&self) -> &'static str {
+        "mean"
+    }
+
+    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+        nonempty_shape(attr, inputs)
+    }
+
+    fn rule(&self) -> Rule {
+        Rule::Linear
+    }
+
+    fn lowering(&'static self) -> Lowering {
+        Lowering::Reduce(Reduction::Mean)
+    }
+
+    fn simplify(&self, graph: &mut Graph, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
+        let shape = graph.shape(inputs[0]).clone();
+        let axes = op.attr.as_ints();
+        let single = axes.iter().all(|&axis| shape.dims()[axis] == 1);
+        single.then(|| graph.reshape(inputs[0], &shape.without(axes)))
+    }
+
+    fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {
+        let dims = graph.shape(site.inputs[0]).dims();
+        let count: usize = site
+            .op
+            .attr
+            .as_ints()
+            .iter()
+            .map(|&axis| dims[axis])
+            .product();
+        let share = graph.scale(1.0 / count as f64, cotangent);
+        spread(graph, site, share)
+    }
+
+    fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
+        batch_axes(graph, call)
+    }
+}
+
+/// √Σx² along the attribute's axes, without squares that leave the range. The slope x/‖x‖ is taken as 0
+/// at 0, where there is none, and so are its derivatives.
+#[derive(Debug)]
+pub(crate) struct Norm;
+pub(crate) static NORM: Norm = Norm;
+
+impl Primitive for Norm {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+
+    fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
+        nonempty_shape(attr, inputs)
+    }
+
+    fn rule(&self) -> Rule {
+        Rule::Reduction
+    }
+
+    fn lowering(&'static self) -> Lowering {
+        Lowering::Rows(RowKind::Norm)
+    }
+
+    fn partial(&self, graph: &mut Graph, site: &Site<'_>, _which: usize) -> NodeId {
+        let recip = graph.map1(&ew::RECIP_OR_ZERO, site.output);
+        let recip = spread(graph, site, recip);
+        graph.mul(recip, site.inputs[0])
     }
 
     fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {

@@ -204,7 +204,7 @@ impl<'t> Var<'t> {
         self.unary(Op::new(&reduce::SUM, Attr::ints(&[axis])))
     }
 
-    /// The mean of all elements; there must be one.
+    /// The mean of all elements; there must be one. It is finite if they are.
     #[track_caller]
     #[must_use]
     pub fn mean(self) -> Self {
@@ -221,6 +221,33 @@ impl<'t> Var<'t> {
     pub fn mean_axis(self, axis: usize) -> Self {
         self.recorder
             .build("mean", |graph| mean(graph, self.id, &[axis]))
+    }
+
+    /// The length √Σx² of all elements, without squares that leave the range of numbers.
+    ///
+    /// It has no derivative at 0; there its slope x/‖x‖ is taken as 0, and so are the derivatives of
+    /// that. So functions of the distance of two points have finite gradients and Hessians where the points
+    /// coincide: the gradient is right if the function is even in the distance, but the Hessian then is 0,
+    /// not φ″(0)·I. Write such a function in terms of the squared length, of which all derivatives exist.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let length = Function::<f64>::record(2, |x| x.norm())?;
+    /// assert_eq!(length.value(&[3e200, 4e200])?, 5e200);
+    /// assert_eq!(length.gradient(&[0.0, 0.0])?.to_vec(), [0.0, 0.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn norm(self) -> Self {
+        self.unary(Op::new(&reduce::NORM, all_axes(&self.dims())))
+    }
+
+    /// The length √Σx² along one axis, which is dropped; see [`Self::norm`].
+    #[track_caller]
+    #[must_use]
+    pub fn norm_axis(self, axis: usize) -> Self {
+        self.unary(Op::new(&reduce::NORM, Attr::ints(&[axis])))
     }
 
     /// The largest element along one axis, which is dropped; ties share the derivative equally.
@@ -367,14 +394,10 @@ fn all_axes(shape: &Shape) -> Attr {
 }
 
 fn mean(graph: &mut Graph, x: NodeId, axes: &[usize]) -> Result<NodeId, String> {
-    let shape = graph.shape(x).clone();
-    let op = Op::new(&reduce::SUM, Attr::ints(axes));
-    let sum = graph.try_push(op, [x].as_slice().into())?;
-    let count: usize = axes.iter().map(|&axis| shape.dims()[axis]).product();
-    if count == 0 {
-        return Err(format!("no element to average in the shape {shape}"));
-    }
-    Ok(graph.scale(1.0 / count as f64, sum))
+    graph.try_push(
+        Op::new(&reduce::MEAN, Attr::ints(axes)),
+        [x].as_slice().into(),
+    )
 }
 
 fn power(graph: &mut Graph, x: NodeId, n: u32) -> NodeId {

@@ -2,6 +2,8 @@
 //!
 //! In r₁ ⊙ (r₂ ⊙ ṫ), with ṫ depending on a tangent and r₁, r₂ not, the product r₁ ⊙ r₂ is the same
 //! for every tangent. Written (r₁ ⊙ r₂) ⊙ ṫ it is computed once, when the program is linearized.
+//! It may leave the range of numbers although the result does not: then it becomes NaN, by which the caller
+//! sees that the program without regrouping has to be taken at this point.
 //!
 //! Such multiplications form chains. A chain is read once, at its head, and what lies inside of it is
 //! left out of the copy, so that the copy is never longer than the program.
@@ -114,7 +116,9 @@ impl Hoist<'_> {
         for factor in &factors {
             if let Factor::Coefficient(coefficient) = *factor {
                 let coefficient = self.get(coefficient);
-                product = Some(product.map_or(coefficient, |p| self.new.mul(p, coefficient)));
+                product = Some(product.map_or(coefficient, |p| {
+                    self.new.map2(&ew::REGROUPED, p, coefficient)
+                }));
             }
         }
         // Constants go with the coefficients, or with the tangent if there is none.
@@ -122,7 +126,10 @@ impl Hoist<'_> {
         let mut scaled = product.unwrap_or(tangent);
         for factor in factors.iter().rev() {
             if let Factor::Constant(factor) = *factor {
-                scaled = self.new.scale(factor, scaled);
+                scaled = match product {
+                    Some(_) => self.new.map1_with(&ew::REGROUPED_CONSTANT, factor, scaled),
+                    None => self.new.scale(factor, scaled),
+                };
             }
         }
         Some(match product {

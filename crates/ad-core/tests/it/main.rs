@@ -16,5 +16,6 @@ mod mlp;
 mod programs;
 mod recording_errors;
 mod reroll;
+mod rewrites;
 mod softmax;
 mod worked;

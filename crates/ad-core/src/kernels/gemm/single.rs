@@ -5,6 +5,7 @@
 //! quarter of all multiply-adds of a small perceptron's Hessian.
 
 use super::GemmShape;
+use crate::kernels::all_finite;
 use crate::real::Real;
 
 /// The fewest terms for which it is worth while to look.
@@ -19,8 +20,8 @@ const CHUNK: usize = 16;
 /// Runs a product, or all products of a batch, if every B is contiguous and has at most one entry
 /// that is not zero; false if one has more, and then nothing is written.
 ///
-/// A dense B is seen by its first entry. Terms with a zero of B are left out even where A is
-/// infinite or NaN.
+/// A dense B is seen by its first entry. Terms with a zero of B are left out, so A is searched for
+/// infinities and NaN, with which such terms are NaN: then all terms are computed.
 ///
 /// # Safety
 /// As for [`gemm`](super::gemm).
@@ -43,6 +44,13 @@ pub(super) unsafe fn run<T: Real>(shape: &GemmShape, a: *const T, b: *const T, c
             None => return false,
         }
     }
+    let matrices = if s.a_batch == 0 { 1 } else { s.batch };
+    for index in 0..matrices {
+        // SAFETY: the batch stride leads from one A to the next.
+        if !unsafe { is_finite(s, a.offset(offset(index, s.a_batch))) } {
+            return false;
+        }
+    }
     for (index, &(place, entry)) in entries[..s.batch].iter().enumerate() {
         let (term, column) = (place / s.n, place % s.n);
         // SAFETY: the batch strides lead from one product to the next; rows, the column and the
@@ -61,6 +69,29 @@ pub(super) unsafe fn run<T: Real>(shape: &GemmShape, a: *const T, b: *const T, c
         }
     }
     true
+}
+
+/// Whether a matrix A is finite, line by line along its shorter stride.
+///
+/// # Safety
+/// All of A is valid.
+unsafe fn is_finite<T: Real>(s: &GemmShape, a: *const T) -> bool {
+    let by_rows = s.a_col.unsigned_abs() <= s.a_row.unsigned_abs();
+    let ((lines, line), (len, step)) = if by_rows {
+        ((s.m, s.a_row), (s.k, s.a_col))
+    } else {
+        ((s.k, s.a_col), (s.m, s.a_row))
+    };
+    (0..lines).all(|at| {
+        // SAFETY: the first entry of a line.
+        let first = unsafe { a.offset(at as isize * line) };
+        if step == 1 {
+            // SAFETY: a line of `len` numbers beside each other.
+            return all_finite(unsafe { std::slice::from_raw_parts(first, len) });
+        }
+        // SAFETY: an entry of the line.
+        (0..len).all(|i| unsafe { *first.offset(i as isize * step) }.is_finite())
+    })
 }
 
 /// The place and the value of the entry that is not zero; the first one if all are, `None` if
@@ -162,6 +193,42 @@ mod tests {
                     );
                 };
                 assert_eq!(found, want);
+            }
+        }
+    }
+
+    /// 0·∞ and 0·NaN are NaN, whichever way a product runs.
+    #[test]
+    fn zeros_of_b_do_not_hide_what_is_not_finite() {
+        let (m, n, k) = (3, 2, 8);
+        for special in [f64::INFINITY, f64::NAN] {
+            for (transposed, entries) in [(false, 1), (true, 1), (false, 2), (false, 0)] {
+                let shape = GemmShape {
+                    m,
+                    n,
+                    k,
+                    a_row: if transposed { 1 } else { k as isize },
+                    a_col: if transposed { m as isize } else { 1 },
+                    b_row: n as isize,
+                    b_col: 1,
+                    c_row: n as isize,
+                    batch: 1,
+                    a_batch: 0,
+                    b_batch: 0,
+                    c_batch: 0,
+                    accumulate: false,
+                };
+                let mut a = vec![1.0; m * k];
+                // Row 1, term 0.
+                a[if transposed { 1 } else { k }] = special;
+                let mut b = vec![0.0; k * n];
+                b[2 * n..2 * n + entries].fill(1.0);
+                let mut c = vec![0.0; m * n];
+                let mut scratch = vec![0.0; scratch_len::<f64>(&shape)];
+                // SAFETY: the arrays have the lengths of the shape.
+                unsafe { gemm(&shape, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), &mut scratch) };
+                let nan: Vec<bool> = c.iter().map(|c| c.is_nan()).collect();
+                assert_eq!(nan, [false, false, true, true, false, false], "{c:?}");
             }
         }
     }

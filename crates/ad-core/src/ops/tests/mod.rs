@@ -5,6 +5,7 @@ mod identities;
 mod mutants;
 mod program;
 mod reference;
+mod rewrites;
 mod samples;
 
 use super::Primitive;

@@ -65,7 +65,15 @@ impl Fault {
         // second order to be wrong.
         let straight = matches!(
             case.name,
-            "add" | "sub" | "scale" | "offset" | "relu" | "abs" | "probability" | "max"
+            "add"
+                | "sub"
+                | "scale"
+                | "regrouped_constant"
+                | "offset"
+                | "relu"
+                | "abs"
+                | "probability"
+                | "max"
         );
         let alike = || {
             let mut graph = Graph::default();
@@ -169,11 +177,11 @@ impl Primitive for Mutant {
                 Lowering::Map(if same { &ew::SIN } else { &ew::COS })
             }
             (Fault::WrongKernel, Lowering::Reduce(kind)) => Lowering::Reduce(match kind {
-                Reduction::Sum => Reduction::Max,
+                Reduction::Sum | Reduction::Mean => Reduction::Max,
                 Reduction::Max => Reduction::Sum,
             }),
             (Fault::WrongKernel, Lowering::Rows(kind)) => Lowering::Rows(match kind {
-                RowKind::LogSumExp => return Lowering::Reduce(Reduction::Max),
+                RowKind::LogSumExp | RowKind::Norm => return Lowering::Reduce(Reduction::Max),
                 RowKind::Softmax => RowKind::HalfNegLogSoftmax,
                 RowKind::HalfNegLogSoftmax => RowKind::Softmax,
                 RowKind::SoftmaxProduct | RowKind::LogTranspose => RowKind::LogProduct,

@@ -24,6 +24,12 @@ pub(super) fn evaluate(name: &str, attr: &Attr, operands: &[Tensor]) -> Result<T
         "place" => place(ints, operands),
         "stop_gradient" => x.clone(),
         "sum" => reduce(x, ints, |terms| terms.iter().sum()),
+        "mean" => reduce(x, ints, |terms| {
+            terms.iter().sum::<f64>() / terms.len() as f64
+        }),
+        "norm" => reduce(x, ints, |terms| {
+            terms.iter().map(|x| x * x).sum::<f64>().sqrt()
+        }),
         "max" => reduce(x, ints, |terms| {
             terms.iter().copied().fold(f64::NEG_INFINITY, f64::max)
         }),
@@ -61,9 +67,9 @@ fn elementwise(name: &str) -> Option<fn(f64, f64, f64) -> f64> {
     Some(match name {
         "add" => |_, x, y| x + y,
         "sub" => |_, x, y| x - y,
-        "mul" => |_, x, y| x * y,
+        "mul" | "regrouped" => |_, x, y| x * y,
         "div" => |_, x, y| x / y,
-        "scale" => |c, x, _| c * x,
+        "scale" | "regrouped_constant" => |c, x, _| c * x,
         "offset" => |c, x, _| x + c,
         "recip" => |_, x, _| 1.0 / x,
         "square" => |_, x, _| x * x,

@@ -82,7 +82,7 @@ pub(super) fn of(primitive: &'static dyn Primitive) -> Vec<Case> {
 
 fn elementwise(op: &'static Elementwise) -> Vec<Case> {
     let constants: &[f64] = match op.name {
-        "scale" | "offset" => &[1.7, -0.3, -1.0],
+        "scale" | "regrouped_constant" | "offset" => &[1.7, -0.3, -1.0],
         // Whole and half powers are rewritten, the others are not.
         "powf" => &[2.5, -1.3, 3.0, 2.0, 0.5, -1.0],
         _ => &[],
@@ -183,7 +183,7 @@ fn others(name: &str) -> Vec<Row> {
             (&[], vec![whole(&[2, 3])]),
             (&[], vec![permuted(&[3, 2], &[1, 0])]),
         ],
-        "sum" | "max" | "logsumexp" => vec![
+        "sum" | "mean" | "max" | "norm" | "logsumexp" => vec![
             (&[1], vec![whole(&[2, 3])]),
             (&[0], vec![whole(&[2, 3])]),
             (&[0, 1], vec![whole(&[2, 3])]),

@@ -1,0 +1,280 @@
+//! Simplification against no simplification, over random programs with constants across the whole range
+//! of exponents: what is right without it is right with it.
+
+use proptest::prelude::*;
+
+use crate::execute::{self, Memory};
+use crate::graph::{Graph, NodeId, Precision};
+use crate::ops::{Attr, Op, elementwise as ew, reduce};
+use crate::plan::{self, Plan};
+use crate::real::Real;
+use crate::shape::Shape;
+
+/// A number m·2ᵉ with m in [1, 2) or 0, whose exponent knows no bounds. A reference needs no more digits than
+/// the tolerance leaves.
+#[derive(Clone, Copy, Debug)]
+struct Wide {
+    m: f64,
+    e: i64,
+}
+
+impl Wide {
+    fn new(m: f64, e: i64) -> Self {
+        if m == 0.0 {
+            return Self { m, e: 0 };
+        }
+        // Of a normal number, which all of these are.
+        let shift = (m.to_bits() >> 52 & 0x7ff) as i64 - 1023;
+        Self {
+            m: m * 2.0_f64.powi(-shift as i32),
+            e: e + shift,
+        }
+    }
+
+    fn times(self, other: Self) -> Self {
+        Self::new(self.m * other.m, self.e + other.e)
+    }
+
+    fn over(self, other: Self) -> Self {
+        Self::new(self.m / other.m, self.e - other.e)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let (large, small) = if self.e >= other.e {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        let shift = (small.e - large.e).max(-100);
+        Self::new(large.m + small.m * 2.0_f64.powi(shift as i32), large.e)
+    }
+
+    /// Whether `found` is this number to within a relative error.
+    fn is(self, found: f64, tolerance: f64) -> bool {
+        found.is_normal() && {
+            let found = Self::new(found, 0);
+            let shift = found.e - self.e;
+            shift.abs() <= 1 && {
+                let m = found.m * 2.0_f64.powi(shift as i32);
+                (m - self.m).abs() <= tolerance * self.m.abs()
+            }
+        }
+    }
+}
+
+/// A statement about values that all have the same sign, so that no sum cancels.
+#[derive(Clone, Debug)]
+enum Statement {
+    Scale(f64),
+    /// By a constant, which is a number like any other in the program.
+    Over(f64),
+    Under(f64),
+    Negate,
+    Times(usize),
+    DividedBy(usize),
+    Add(usize),
+    Square,
+    Recip,
+}
+
+fn statement(span: i32) -> impl Strategy<Value = Statement> {
+    let constant = move || {
+        ((-span..=span), 0_u8..4, 1.0..2.0_f64)
+            .prop_map(|(e, kind, m)| if kind == 0 { 1.0 } else { m } * 2.0_f64.powi(e))
+    };
+    prop_oneof![
+        4 => constant().prop_map(Statement::Scale),
+        2 => constant().prop_map(Statement::Over),
+        1 => constant().prop_map(Statement::Under),
+        1 => Just(Statement::Negate),
+        2 => (0_usize..8).prop_map(Statement::Times),
+        2 => (0_usize..8).prop_map(Statement::DividedBy),
+        2 => (0_usize..8).prop_map(Statement::Add),
+        2 => Just(Statement::Square),
+        1 => Just(Statement::Recip),
+    ]
+}
+
+/// How a program ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Elements,
+    Sum,
+    Mean,
+}
+
+/// Pushes the statements; values are counted from the input on.
+fn build(graph: &mut Graph, statements: &[Statement], n: usize, end: End) -> NodeId {
+    let shape = Shape::new(&[n]);
+    let mut values = vec![graph.input(0, &shape)];
+    let negative = signs(statements);
+    for statement in statements {
+        let last = values[values.len() - 1];
+        let pick = |at: &usize| values[at % values.len()];
+        values.push(match statement {
+            Statement::Scale(c) => {
+                let c = graph.full(*c, &shape);
+                graph.map2(&ew::MUL, c, last)
+            }
+            Statement::Over(c) => {
+                let c = graph.full(*c, &shape);
+                graph.map2(&ew::DIV, last, c)
+            }
+            Statement::Under(c) => {
+                let c = graph.full(*c, &shape);
+                graph.map2(&ew::DIV, c, last)
+            }
+            Statement::Negate => graph.neg(last),
+            Statement::Times(at) => graph.mul(last, pick(at)),
+            Statement::DividedBy(at) => graph.map2(&ew::DIV, last, pick(at)),
+            Statement::Add(at) => {
+                // The sign of each value is known: a negative one is subtracted.
+                let (a, b) = (last, pick(at));
+                if negative[values.len() - 1] == negative[at % values.len()] {
+                    graph.add(a, b)
+                } else {
+                    graph.map2(&ew::SUB, a, b)
+                }
+            }
+            Statement::Square => graph.map1(&ew::SQUARE, last),
+            Statement::Recip => graph.map1(&ew::RECIP, last),
+        });
+    }
+    let last = values[values.len() - 1];
+    match end {
+        End::Elements => last,
+        End::Sum => graph.sum(last, &[0]),
+        End::Mean => {
+            let op = Op::new(&reduce::MEAN, Attr::ints(&[0]));
+            graph.push(op, [last].as_slice().into())
+        }
+    }
+}
+
+/// Whether each value is negative: inputs and constants are positive.
+fn signs(statements: &[Statement]) -> Vec<bool> {
+    let mut negative = vec![false];
+    for statement in statements {
+        let last = negative[negative.len() - 1];
+        let pick = |at: &usize| negative[at % negative.len()];
+        negative.push(match statement {
+            Statement::Negate => !last,
+            Statement::Times(at) | Statement::DividedBy(at) => last != pick(at),
+            Statement::Square => false,
+            _ => last,
+        });
+    }
+    negative
+}
+
+fn exact(statements: &[Statement], x: f64, round: impl Fn(f64) -> f64) -> Wide {
+    let mut values = vec![Wide::new(x, 0)];
+    for statement in statements {
+        let last = values[values.len() - 1];
+        let constant = |c: f64| Wide::new(round(c), 0);
+        let pick = |at: &usize| values[at % values.len()];
+        values.push(match statement {
+            Statement::Scale(c) => last.times(constant(*c)),
+            Statement::Over(c) => last.over(constant(*c)),
+            Statement::Under(c) => constant(*c).over(last),
+            Statement::Negate => Wide::new(-last.m, last.e),
+            Statement::Times(at) => last.times(pick(at)),
+            Statement::DividedBy(at) => last.over(pick(at)),
+            Statement::Add(at) => {
+                let other = pick(at);
+                let same = (last.m < 0.0) == (other.m < 0.0);
+                last.plus(if same {
+                    other
+                } else {
+                    Wide::new(-other.m, other.e)
+                })
+            }
+            Statement::Square => last.times(last),
+            Statement::Recip => Wide::new(1.0, 0).over(last),
+        });
+    }
+    values[values.len() - 1]
+}
+
+fn run<T: Real>(statements: &[Statement], x: &[f64], end: End, literal: bool) -> Vec<f64> {
+    let mut graph = Graph::default();
+    graph.precision = Precision::of::<T>();
+    graph.literal = literal;
+    let output = build(&mut graph, statements, x.len(), end);
+    let plan: Plan<T> = plan::compile(&graph, &[output], 1);
+    let x: Vec<T> = x.iter().map(|&x| T::of(x)).collect();
+    let mut out = vec![T::nan(); plan.outputs[0]];
+    execute::run(&plan, &mut Memory::new(0), &[&x], &mut [&mut out]);
+    out.iter().map(|y| y.as_f64()).collect()
+}
+
+/// What is right to within the tolerance without rewritings is so with them.
+fn check<T: Real>(statements: &[Statement], x: &[f64], end: End) -> Result<(), TestCaseError> {
+    // Ten statements, each with a rounding or two that squares double.
+    let tolerance = 1024.0 * T::epsilon().as_f64();
+    let round = |c: f64| T::of(c).as_f64();
+    let x: Vec<f64> = x.iter().map(|&x| round(x)).collect();
+    let terms: Vec<Wide> = x.iter().map(|&x| exact(statements, x, round)).collect();
+    let total = || {
+        let sum = terms[1..]
+            .iter()
+            .fold(terms[0], |sum, term| sum.plus(*term));
+        match end {
+            End::Mean => sum.over(Wide::new(terms.len() as f64, 0)),
+            _ => sum,
+        }
+    };
+    let expected = if matches!(end, End::Elements) {
+        terms.clone()
+    } else {
+        vec![total()]
+    };
+    let (plain, simplified) = (
+        run::<T>(statements, &x, end, true),
+        run::<T>(statements, &x, end, false),
+    );
+    let normal = |y: f64| y.abs() >= T::min_positive_value().as_f64();
+    for ((exact, plain), simplified) in expected.iter().zip(plain).zip(simplified) {
+        if normal(plain) && exact.is(plain, tolerance / 4.0) {
+            prop_assert!(
+                exact.is(simplified, tolerance),
+                "{}: {plain:e} without, {simplified:e} with rewritings, exactly {exact:?}",
+                T::NAME
+            );
+        }
+    }
+    Ok(())
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Elements), Just(End::Sum), Just(End::Mean)]
+}
+
+fn numbers(span: i32) -> impl Strategy<Value = Vec<f64>> {
+    // Terms of a size, so that sums are of more than one of them.
+    (
+        -span..=span,
+        prop::collection::vec((0..4, 1.0..2.0_f64), 2..40),
+    )
+        .prop_map(|(e, all)| all.iter().map(|(d, m)| m * 2.0_f64.powi(e + d)).collect())
+}
+
+proptest! {
+    #[test]
+    fn rewriting_keeps_what_is_right_in_double_precision(
+        statements in prop::collection::vec(statement(1020), 1..10),
+        x in numbers(1000),
+        end in end(),
+    ) {
+        check::<f64>(&statements, &x, end)?;
+    }
+
+    #[test]
+    fn rewriting_keeps_what_is_right_in_single_precision(
+        statements in prop::collection::vec(statement(140), 1..10),
+        x in numbers(120),
+        end in end(),
+    ) {
+        check::<f32>(&statements, &x, end)?;
+    }
+}
