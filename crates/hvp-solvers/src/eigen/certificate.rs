@@ -19,11 +19,66 @@ pub(crate) struct Neighbours<'a, T> {
     pub(crate) ends: (bool, bool),
     /// The largest `‖Av‖` seen.
     pub(crate) norm: T,
+    /// The largest error of a product that was seen; see [`Measured::noise`].
+    pub(crate) noise: T,
+}
+
+/// A Ritz vector and what a product of its own says about it.
+pub(crate) struct Measured<T> {
+    /// Of norm 1.
+    vector: Vec<T>,
+    value: T,
+    residual: T,
+    /// `‖Au − p‖`, with `p` what the solver's own numbers make of `Au`: the errors of the products
+    /// with `u` and with the basis that `u` is made of, whatever the residual is.
+    pub(crate) noise: T,
+    /// Whether the product is finite; the numbers are of no use if it is not.
+    pub(crate) finite: bool,
+}
+
+/// Multiplies a vector of about norm 1. `compare` turns the residual `Au − θu` (third argument) of
+/// the Rayleigh quotient `θ` (first) of `u` (second) into the difference from what was expected.
+pub(crate) fn measure<T, A>(
+    a: &A,
+    vector: &[T],
+    w: &mut [T],
+    compare: impl FnOnce(T, &[T], &mut [T]),
+) -> Measured<T>
+where
+    T: Real,
+    A: LinearOperator<T> + ?Sized,
+{
+    let mut vector = vector.to_vec();
+    scale(norm2(&vector).recip(), &mut vector);
+    apply(a, &vector, w);
+    let value = dot(&vector, w);
+    axpy(-value, &vector, w);
+    let residual = norm2(w);
+    let finite = value.is_finite() && residual.is_finite();
+    let mut noise = T::zero();
+    if finite {
+        compare(value, &vector, w);
+        noise = norm2(w);
+    }
+    Measured {
+        vector,
+        value,
+        residual,
+        noise,
+        finite,
+    }
+}
+
+/// The largest of the noises of finite products, and of `other`.
+pub(crate) fn loudest<T: Real>(all: &[Measured<T>], other: T) -> T {
+    let finite = all.iter().filter(|m| m.finite && m.noise.is_finite());
+    finite.fold(other, |top, m| top.max(m.noise))
 }
 
 impl<T: Real> Neighbours<'_, T> {
+    /// What a residual or a Rayleigh quotient may be off by.
     fn allowance(&self) -> T {
-        T::of(ALLOWANCE) * T::epsilon() * self.norm
+        T::of(ALLOWANCE) * T::epsilon() * self.norm + self.noise
     }
 
     /// A lower estimate of the distance of Ritz value `index` from the eigenvalues beside it:
@@ -34,7 +89,7 @@ impl<T: Real> Neighbours<'_, T> {
             let slack = residual[low] + residual[high] + self.allowance();
             cluster && theta[high] - theta[low] <= slack
         };
-        let distance = |j: usize| (theta[j] - theta[index]).abs() - residual[j];
+        let distance = |j: usize| (theta[j] - theta[index]).abs() - residual[j] - self.noise;
         let beyond = |end: bool| if end { T::infinity() } else { T::zero() };
         let (mut low, mut high) = (index, index);
         while low > 0 && same(low - 1, low) {
@@ -52,35 +107,25 @@ impl<T: Real> Neighbours<'_, T> {
         below.min(above)
     }
 
-    /// The pair of a vector of about norm 1 that belongs to Ritz value `index`, with its residual
-    /// recomputed by a product; false if that is not finite, and then with what was known.
-    /// `converged` is left to the caller.
-    pub(crate) fn pair<A>(
-        &self,
-        a: &A,
-        vector: &[T],
-        index: usize,
-        w: &mut [T],
-    ) -> (EigenPair<T>, bool)
-    where
-        A: LinearOperator<T> + ?Sized,
-    {
-        let mut vector = vector.to_vec();
-        scale(norm2(&vector).recip(), &mut vector);
-        apply(a, &vector, w);
-        let mut value = dot(&vector, w);
-        axpy(-value, &vector, w);
-        let mut residual = norm2(w);
-        let finite = value.is_finite() && residual.is_finite();
+    /// The pair of a measured vector that belongs to Ritz value `index`, with its bounds; what was
+    /// known before, if its product is not finite. `converged` is left to the caller.
+    ///
+    /// With products that are off by `e`, the Rayleigh quotient is off by `uᵀe` and the residual by
+    /// no more than `‖e‖`; the theorems hold for what they are without it.
+    pub(crate) fn pair(&self, measured: Measured<T>, index: usize) -> EigenPair<T> {
+        let Measured {
+            vector,
+            mut value,
+            mut residual,
+            finite,
+            ..
+        } = measured;
         if !finite {
             (value, residual) = (self.theta[index], self.residual[index]);
         }
+        let most = residual + self.noise;
         let gap = self.gap(index, false);
-        let sharp = if gap > residual {
-            residual * (residual / gap)
-        } else {
-            residual
-        };
+        let sharp = if gap > most { most * (most / gap) } else { most };
         let apart = self.gap(index, true);
         let reach = residual + self.allowance();
         let angle_bound = if apart > reach {
@@ -88,22 +133,26 @@ impl<T: Real> Neighbours<'_, T> {
         } else {
             T::one()
         };
-        let pair = EigenPair {
+        EigenPair {
             value,
             vector: Array1::from_vec(vector),
             residual,
-            error_bound: residual.min(sharp) + self.allowance(),
+            error_bound: most.min(sharp) + self.allowance(),
             angle_bound,
             converged: false,
-        };
-        (pair, finite)
+        }
     }
 }
 
-/// Whether a residual is within `tolerance · max(|θ|, eps^⅔·‖A‖)`, or at the rounding level.
-pub(crate) fn within<T: Real>(theta: T, residual: T, tolerance: f64, norm: T) -> bool {
+/// The residual that is within `tolerance · max(|θ|, eps^⅔·‖A‖)`, or at the rounding level.
+pub(crate) fn allowed<T: Real>(theta: T, tolerance: f64, norm: T) -> T {
     let eps = T::epsilon();
     let floor = norm * eps.powf(T::of(2.0 / 3.0));
     let tol = T::of(tolerance).max(eps);
-    residual <= (tol * theta.abs().max(floor)).max(eps * norm)
+    (tol * theta.abs().max(floor)).max(eps * norm)
+}
+
+/// Whether a residual is at most [`allowed`].
+pub(crate) fn within<T: Real>(theta: T, residual: T, tolerance: f64, norm: T) -> bool {
+    residual <= allowed(theta, tolerance, norm)
 }

@@ -5,13 +5,13 @@ use ndarray::{ArrayView1, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 
 use super::basis::Basis;
-use super::certificate::{Neighbours, within};
-use super::outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop, relative};
+use super::certificate::{Neighbours, allowed, loudest, measure, within};
+use super::outcome::{CopiesCheck, EigenOutcome, EigenPair, EigenStats, EigenStop, relative};
 use super::symmetric::eigen_in_place;
 use super::which::{Which, order_by_want, sort_pairs};
 use crate::error::Quantity;
 use crate::operator::{LinearOperator, apply_block};
-use crate::vector::norm2;
+use crate::vector::{axpy, norm2};
 
 /// The relation `A V = V T + P C` with orthonormal `[V P]`, and the Ritz pairs of `T`.
 ///
@@ -34,24 +34,28 @@ pub(super) struct Factorisation<T> {
     pub(super) t: Vec<T>,
     /// Products, one a row.
     w: Vec<T>,
-    h: Vec<T>,
+    pub(super) h: Vec<T>,
+    /// Of each column of `AV − VT − PC` the norm: zero but for vectors that were kept without
+    /// what they couple to, and mixtures of those.
+    pub(super) lost: Vec<T>,
     /// Eigenvectors, eigenvalues (ascending) and residuals of the last Ritz step.
     y: Vec<T>,
-    theta: Vec<T>,
-    residual: Vec<T>,
+    pub(super) theta: Vec<T>,
+    pub(super) residual: Vec<T>,
+    /// What of the residuals was lost.
+    unseen: Vec<T>,
     /// `C Y`, a pending vector a row: the residuals as vectors.
     coupling: Vec<T>,
     scratch: Vec<T>,
     /// Indices into `theta`, the most wanted first.
-    order: Vec<usize>,
-    /// The wanted values before a probe.
-    pub(super) before_probe: Vec<T>,
+    pub(super) order: Vec<usize>,
     pub(super) norm: T,
     pub(super) asymmetry: T,
     pub(super) n_products: usize,
     pub(super) n_restarts: usize,
     pub(super) n_breakdowns: usize,
     pub(super) n_probes: usize,
+    pub(super) n_probe_products: usize,
 }
 
 impl<T: Real> Factorisation<T> {
@@ -70,19 +74,46 @@ impl<T: Real> Factorisation<T> {
             t: zeros(all * all),
             w: zeros(width.max(1) * n),
             h: zeros(all),
+            lost: zeros(ncv),
             y: zeros(ncv * ncv),
             theta: zeros(ncv),
             residual: zeros(ncv),
+            unseen: zeros(ncv),
             coupling: zeros(width * ncv),
             scratch: zeros(ncv),
             order: Vec::with_capacity(ncv),
-            before_probe: Vec::with_capacity(ncv),
             norm: T::zero(),
             asymmetry: T::zero(),
             n_products: 0,
             n_restarts: 0,
             n_breakdowns: 0,
             n_probes: 0,
+            n_probe_products: 0,
+        }
+    }
+
+    /// Makes room for `ncv` columns, more than there is room for.
+    pub(super) fn grow(&mut self, ncv: usize) {
+        let (old, all, used) = (self.ncv + self.width, ncv + self.width, self.basis.len());
+        let mut t = vec![T::zero(); all * all];
+        for i in 0..used {
+            t[i * all..i * all + used].copy_from_slice(&self.t[i * old..i * old + used]);
+        }
+        self.t = t;
+        self.ncv = ncv;
+        self.basis.make_room(all);
+        let room = |vector: &mut Vec<T>, len| vector.resize(len, T::zero());
+        room(&mut self.h, all);
+        room(&mut self.y, ncv * ncv);
+        room(&mut self.coupling, self.width * ncv);
+        for vector in [
+            &mut self.lost,
+            &mut self.theta,
+            &mut self.residual,
+            &mut self.unseen,
+            &mut self.scratch,
+        ] {
+            room(vector, ncv);
         }
     }
 
@@ -137,7 +168,12 @@ impl<T: Real> Factorisation<T> {
 
     /// Columns after which it is worth while to look for convergence.
     pub(super) fn stride(&self) -> usize {
-        (2 * self.block).max(5)
+        (2 * self.block).max(5).max(self.done / 8)
+    }
+
+    /// What is left of a vector after orthogonalisation if it lies in the space: rounding.
+    pub(super) fn level(&self) -> T {
+        level(self.norm, self.n)
     }
 
     /// Whether the basis cannot grow: `T` then holds eigenvalues of `A` exactly.
@@ -183,9 +219,8 @@ impl<T: Real> Factorisation<T> {
             });
         }
         self.norm = self.norm.max(before);
-        // What is left after orthogonalisation is rounding: nothing new in this direction.
-        let level = T::epsilon() * self.norm * T::of((n as f64).sqrt().max(10.0));
-        let grows = beta > level && len < n;
+        // At the level there is nothing new in this direction.
+        let grows = beta > level(self.norm, n) && len < n;
         if grows {
             self.basis.push(w, beta);
         }
@@ -193,7 +228,14 @@ impl<T: Real> Factorisation<T> {
             let found = self.h[k];
             if k < j {
                 let expected = *self.t(k, j);
-                self.asymmetry = self.asymmetry.max((found - expected).abs());
+                let known = self.lost[k];
+                let beyond = (found - expected).abs() - known;
+                self.asymmetry = self.asymmetry.max(beyond);
+                if known > T::zero() {
+                    // That is a part of what was lost: T becomes the projection again.
+                    *self.t(k, j) = found;
+                    *self.t(j, k) = found;
+                }
             } else {
                 *self.t(k, j) = found;
                 *self.t(j, k) = found;
@@ -203,6 +245,7 @@ impl<T: Real> Factorisation<T> {
             *self.t(len, j) = beta;
             *self.t(j, len) = beta;
         }
+        self.lost[j] = T::zero();
         self.done += 1;
         Ok(())
     }
@@ -228,25 +271,29 @@ impl<T: Real> Factorisation<T> {
                 self.coupling[p * ncv + i] = sum;
                 size = size.hypot(sum);
             }
-            self.residual[i] = size;
+            let lost = (0..m).fold(T::zero(), |sum, j| {
+                let part = self.y[j * m + i] * self.lost[j];
+                if part == T::zero() { sum } else { sum.hypot(part) }
+            });
+            self.unseen[i] = lost;
+            self.residual[i] = if lost == T::zero() { size } else { size.hypot(lost) };
         }
         order_by_want(which, &self.theta[..m], &mut self.order);
         true
     }
 
-    pub(super) fn count_converged(&self, wanted: usize, tolerance: f64) -> usize {
+    /// How many of the wanted residuals are within this share of what is allowed.
+    pub(super) fn count_converged(&self, wanted: usize, tolerance: f64, share: f64) -> usize {
+        let most = |i: usize| T::of(share) * allowed(self.theta[i], tolerance, self.norm);
         let first = self.order.iter().take(wanted);
-        first
-            .filter(|&&i| within(self.theta[i], self.residual[i], tolerance, self.norm))
-            .count()
+        first.filter(|&&i| self.residual[i] <= most(i)).count()
     }
 
-    /// Whether a probe has left the wanted values where they were.
-    pub(super) fn same_as_before(&self, wanted: usize) -> bool {
-        let slack = T::of(100.0) * T::epsilon() * self.norm;
-        let now = self.order[..wanted].iter().map(|&i| self.theta[i]);
-        now.zip(&self.before_probe)
-            .all(|(now, &before)| (now - before).abs() <= slack)
+    /// The largest of the wanted residuals, each in units of what is allowed.
+    pub(super) fn worst(&self, wanted: usize, tolerance: f64) -> T {
+        let part = |i: usize| self.residual[i] / allowed(self.theta[i], tolerance, self.norm);
+        let first = self.order.iter().take(wanted);
+        first.fold(T::zero(), |worst, &i| worst.max(part(i)))
     }
 
     /// Whether the most wanted of the other Ritz values is known well enough to say that it is
@@ -269,9 +316,12 @@ impl<T: Real> Factorisation<T> {
         // KrylovKit's rule: as vectors converge, more of the space is kept. There has to be
         // room for one block and one vector more.
         let most = m.saturating_sub(self.pending() + 1).max(1);
-        let converged = self.count_converged(wanted, tolerance);
+        let converged = self.count_converged(wanted, tolerance, 1.0);
         let keep = ((3 * m + 2 * converged) / 5).clamp(wanted.min(most), most);
         self.keep(keep);
+        for k in 0..keep {
+            self.lost[k] = self.unseen[self.order[k]];
+        }
         self.basis
             .rotate_head(m, &self.y[..m * m], &self.order[..keep]);
         for p in 0..self.pending() {
@@ -284,14 +334,12 @@ impl<T: Real> Factorisation<T> {
         keep
     }
 
-    /// Keeps the wanted Ritz vectors and goes on from random ones, to look for missed copies.
-    pub(super) fn probe(&mut self, wanted: usize) {
+    /// Keeps the wanted Ritz vectors and goes on from random ones, to find the missed copies.
+    pub(super) fn collect(&mut self, wanted: usize) {
         let m = self.done;
-        self.n_probes += 1;
         self.keep(wanted);
-        self.before_probe.clear();
         for k in 0..wanted {
-            self.before_probe.push(self.theta[self.order[k]]);
+            self.lost[k] = self.residual[self.order[k]];
         }
         self.basis.truncate(m);
         self.basis.rotate(&self.y[..m * m], &self.order[..wanted]);
@@ -340,7 +388,7 @@ impl<T: Real> Factorisation<T> {
         which: Which,
         wanted: usize,
         tolerance: f64,
-        stop: EigenStop,
+        (stop, copies): (EigenStop, CopiesCheck),
     ) -> EigenOutcome<T>
     where
         A: LinearOperator<T> + ?Sized,
@@ -351,26 +399,44 @@ impl<T: Real> Factorisation<T> {
         if stop != EigenStop::Converged && !self.ritz(which) {
             wanted = 0;
         }
-        self.basis.truncate(m);
         self.order.truncate(wanted);
-        self.basis.rotate(&self.y[..m * m], &self.order);
+        let pending = self.pending();
+        self.basis.rotate_head(m, &self.y[..m * m], &self.order);
+        let mut all = Vec::with_capacity(wanted);
+        for (k, &index) in self.order.iter().enumerate() {
+            let (theta, coupling, basis) = (self.theta[index], &self.coupling, &self.basis);
+            // In exact arithmetic Au = θu + Σ cₚ p over the pending vectors.
+            let compare = |value: T, u: &[T], w: &mut [T]| {
+                axpy(value - theta, u, w);
+                for p in 0..pending {
+                    axpy(-coupling[p * self.ncv + index], basis.row(wanted + p), w);
+                }
+            };
+            let mut measured = measure(a, basis.row(k), &mut self.w[..n], compare);
+            // What was lost is no error of the product.
+            measured.noise = (measured.noise - self.unseen[index]).max(T::zero());
+            all.push(measured);
+            self.n_products += 1;
+        }
+        self.basis.truncate(wanted);
         let orthogonality = self.basis.orthogonality().as_f64();
+        let noise = loudest(&all, self.asymmetry);
         let neighbours = Neighbours {
             theta: &self.theta[..m],
             residual: &self.residual[..m],
             ends: (true, true),
             norm: self.norm,
+            noise,
         };
         let mut pairs: Vec<EigenPair<T>> = Vec::with_capacity(wanted);
-        for (k, &index) in self.order.iter().enumerate() {
-            let w = &mut self.w[..n];
-            let (mut pair, finite) = neighbours.pair(a, self.basis.row(k), index, w);
-            self.n_products += 1;
+        for (&index, measured) in self.order.iter().zip(all) {
+            let finite = measured.finite;
             if !finite {
                 stop = EigenStop::NonFinite {
                     what: Quantity::Product,
                 };
             }
+            let mut pair = neighbours.pair(measured, index);
             // The true residual also carries the rounding of its own computation, which no
             // tolerance can ask away: the estimate decides.
             let estimate = self.residual[index];
@@ -383,12 +449,24 @@ impl<T: Real> Factorisation<T> {
             n_restarts: self.n_restarts,
             n_breakdowns: self.n_breakdowns,
             n_probes: self.n_probes,
+            n_probe_products: self.n_probe_products,
             orthogonality,
             asymmetry: relative(self.asymmetry, self.norm),
+            noise: relative(noise, self.norm),
             norm_estimate: self.norm.as_f64(),
         };
-        EigenOutcome { pairs, stop, stats }
+        EigenOutcome {
+            pairs,
+            stop,
+            copies,
+            stats,
+        }
     }
+}
+
+/// What rounding leaves of a product with an operator of this norm that lies in the space.
+fn level<T: Real>(norm: T, n: usize) -> T {
+    T::epsilon() * norm * T::of((n as f64).sqrt().max(10.0))
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ fn check(spectrum: Array1<f64>, ncv: usize, block: usize, restarts: usize, seed:
             return;
         }
         // A probe drops the couplings of the wanted vectors, so they must be negligible.
-        if s.count_converged(3, 0.0) == 3 {
-            s.probe(3);
+        if s.count_converged(3, 0.0, 1.0) == 3 {
+            s.collect(3);
         } else {
             s.restart(3, 0.0);
         }

@@ -20,15 +20,18 @@ use crate::operator::LinearOperator;
 /// vectors `V y` and the residual vector `r` when `ncv` vectors are full. All vectors
 /// stay orthogonal to working accuracy by repeated Gram–Schmidt; when the space is
 /// exhausted (identity, few distinct eigenvalues) it goes on with a random vector.
+/// Copies of eigenvalues that the space of one vector cannot hold are looked for once the pairs
+/// have converged ([`MultiplicityProbe`]), and [`EigenOutcome::copies`] says with which result.
 ///
 /// With a [`block`](Self::block) of `b > 1` the space is that of `b` vectors, `T` has `2b + 1`
 /// diagonals (Ruhe 1979) and `r` is `b` vectors. Products come in blocks of `b`, and up to `b`
-/// copies of an eigenvalue are found without a probe. It takes more products than one
+/// copies of an eigenvalue are found without looking for them. It takes more products than one
 /// vector does, and pays where a block costs less than its vectors one by one.
 ///
 /// - **Cost**: one product and about `4·n·ncv` to `8·n·ncv` flops a step, `2·n·ncv²` a
 ///   restart, and one product for each returned pair, for its true residual.
-/// - **Memory**: `ncv + 2b` vectors and `2·ncv²` numbers; nothing is allocated in the loop.
+/// - **Memory**: `ncv + 2b` vectors and `2·ncv²` numbers, three vectors more to look for copies;
+///   nothing is allocated between restarts.
 /// - **Convergence**: looked for every few columns. The residual of every wanted pair is at most
 ///   `tolerance · max(|θ|, eps^⅔·‖A‖)`, or at the rounding level `eps·‖A‖`.
 ///
@@ -52,9 +55,14 @@ pub struct Lanczos {
     /// Which pairs.
     pub which: Which,
     /// Vectors held; `None` for `max(2w + 10, 30, w + 8b)` with `w` the number of wanted
-    /// pairs and blocks of `b`. At most `n` are used; needs at least `w + b + 1` if that is below
-    /// `n`.
+    /// pairs and blocks of `b`, and more where restarts are slow, as
+    /// [`max_basis_bytes`](Self::max_basis_bytes) allows. At most `n` are used; needs at least
+    /// `w + b + 1` if that is below `n`.
     pub ncv: Option<usize>,
+    /// Without an `ncv`, a basis half as large again takes the place of a restart if the last one
+    /// has not brought the largest residual down tenfold, up to ten times the first size and as
+    /// long as the basis has at most so many bytes. Default 256 MiB.
+    pub max_basis_bytes: usize,
     /// Vectors multiplied at a time. Default 1.
     pub block: usize,
     /// Relative tolerance of the residuals; 0, the default, for the machine epsilon.
@@ -81,6 +89,7 @@ impl Lanczos {
             k,
             which,
             ncv: None,
+            max_basis_bytes: 256 << 20,
             block: 1,
             tolerance: 0.0,
             max_restarts: 300,
@@ -186,6 +195,20 @@ impl Lanczos {
             "more than the wanted pairs and a block",
         )?;
         Ok((wanted, ncv))
+    }
+
+    /// The next larger size of a basis of `ncv` vectors, or the same.
+    pub(super) fn larger<T>(&self, n: usize, ncv: usize) -> usize {
+        const MOST: usize = 10;
+        let Ok((_, first)) = self.sizes(n) else {
+            return ncv;
+        };
+        if self.ncv.is_some() {
+            return ncv;
+        }
+        let vectors = self.max_basis_bytes / (size_of::<T>() * n.max(1));
+        let room = vectors.saturating_sub(self.block).min(MOST * first).min(n);
+        room.min(ncv + ncv / 2).max(ncv)
     }
 
     /// Prepares a solve from a seeded random start, to be advanced restart by restart.

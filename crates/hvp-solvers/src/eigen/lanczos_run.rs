@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::factorisation::Factorisation;
 use super::lanczos::{Lanczos, Start};
-use super::outcome::{EigenOutcome, EigenStop};
+use super::copies::Look;
+use super::outcome::{CopiesCheck, EigenOutcome, EigenStop};
 use super::which::MultiplicityProbe;
 use crate::bits;
 use crate::error::{Quantity, SolverError, check_len, check_setting};
@@ -42,8 +43,15 @@ pub struct LanczosRun<T> {
     columns: usize,
     /// Whether this round sees the span of a given basis only.
     from_basis: bool,
-    /// Whether this round looks for missed copies.
-    probing: bool,
+    /// Whether all vectors of the start were random.
+    random: bool,
+    /// Whether missed copies are known to exist, and to be collected next.
+    found: bool,
+    /// How often they were collected.
+    n_collects: usize,
+    /// The largest wanted residual when the basis was full the last time.
+    when_full: T,
+    copies: CopiesCheck,
     stop: Option<EigenStop>,
 }
 
@@ -56,8 +64,14 @@ pub struct LanczosState<T: Real> {
     width: usize,
     columns: usize,
     from_basis: bool,
-    probing: bool,
+    random: bool,
+    found: bool,
+    n_collects: usize,
+    #[serde(with = "bits::scalar")]
+    when_full: T,
+    copies: CopiesCheck,
     stop: Option<EigenStop>,
+    ncv: usize,
     done: usize,
     /// The basis, one vector after the other.
     #[serde(with = "bits::vector")]
@@ -65,7 +79,7 @@ pub struct LanczosState<T: Real> {
     #[serde(with = "bits::vector")]
     t: Array1<T>,
     #[serde(with = "bits::vector")]
-    before_probe: Array1<T>,
+    lost: Array1<T>,
     #[serde(with = "bits::scalar")]
     norm: T,
     #[serde(with = "bits::scalar")]
@@ -74,6 +88,7 @@ pub struct LanczosState<T: Real> {
     n_restarts: usize,
     n_breakdowns: usize,
     n_probes: usize,
+    n_probe_products: usize,
     rng: ChaCha8Rng,
 }
 
@@ -92,6 +107,7 @@ impl<T: Real> LanczosRun<T> {
         };
         let mut s = Factorisation::new(n, ncv, block, width, generator(config.seed));
         let mut from_basis = false;
+        let random = matches!(start, Start::Random);
         let mut columns = ncv.min(wanted + 2 * s.stride());
         if wanted > 0 {
             match start {
@@ -109,7 +125,15 @@ impl<T: Real> LanczosRun<T> {
             s,
             columns,
             from_basis,
-            probing: false,
+            random,
+            found: false,
+            n_collects: 0,
+            when_full: T::infinity(),
+            copies: if wanted == 0 {
+                CopiesCheck::NotNeeded
+            } else {
+                CopiesCheck::NotChecked
+            },
             stop: (wanted == 0).then_some(EigenStop::Converged),
         }
     }
@@ -144,40 +168,106 @@ impl<T: Real> LanczosRun<T> {
             });
         }
         if s.exhausted() {
+            self.copies = CopiesCheck::NotNeeded;
             return Some(EigenStop::Converged);
         }
-        if self.from_basis {
-            // That eigenvectors span an invariant space is no sign of copies.
-            s.n_breakdowns = 0;
-        }
-        let converged = s.count_converged(wanted, tolerance) == wanted;
-        let probe = match self.config.probe {
-            MultiplicityProbe::Never => false,
-            MultiplicityProbe::AfterBreakdown => s.n_breakdowns > 0,
-            MultiplicityProbe::Always => true,
+        // What is kept to collect copies loses its coupling to the rest, so that what follows
+        // must not ask for all of the tolerance.
+        let share = if self.found || self.n_collects > 0 {
+            1.0 - 0.5_f64.powi(self.n_collects as i32 + 1)
+        } else {
+            1.0
         };
-        let unchanged = converged && self.probing && s.same_as_before(wanted);
-        if converged && !probe || unchanged && s.next_is_clear(wanted) {
-            return Some(EigenStop::Converged);
+        let converged = s.count_converged(wanted, tolerance, share) == wanted;
+        let settled = self.n_collects == 0 || s.next_is_clear(wanted);
+        if converged && settled && !self.found {
+            match self.check(a) {
+                Ok(Some(copies)) => {
+                    self.copies = copies;
+                    return Some(EigenStop::Converged);
+                }
+                Ok(None) => self.found = true,
+                Err(stop) => return Some(stop),
+            }
+            // Below what is asked of pairs that are kept for good?
+            let s = &self.s;
+            let share = 1.0 - 0.5_f64.powi(self.n_collects as i32 + 1);
+            if s.count_converged(wanted, tolerance, share) == wanted {
+                self.collect();
+                return None;
+            }
+        } else if converged && self.found {
+            self.collect();
+            return None;
         }
+        self.go_on(converged)
+    }
+
+    /// Goes on from the wanted pairs and a random vector.
+    fn collect(&mut self) {
+        let s = &mut self.s;
+        s.collect(self.wanted);
+        self.columns = s.ncv.min(s.done + s.stride());
+        (self.found, self.from_basis) = (false, false);
+        self.n_collects += 1;
+        self.when_full = T::infinity();
+    }
+
+    /// More columns, a larger basis, or a restart.
+    fn go_on(&mut self, converged: bool) -> Option<EigenStop> {
+        let (s, wanted, tolerance) = (&mut self.s, self.wanted, self.config.tolerance);
         if self.from_basis && !converged {
             s.condense(wanted);
             self.columns = s.ncv.min(wanted + 2 * s.stride());
-        } else if !converged && self.columns < s.ncv {
+        } else if self.columns < s.ncv {
             self.columns = s.ncv.min(self.columns + s.stride());
-        } else if s.n_restarts == self.config.max_restarts {
-            return Some(EigenStop::MaxRestarts);
-        } else if converged && !unchanged {
-            s.probe(wanted);
-            // To see something new takes all of the columns.
-            self.columns = s.ncv;
-            self.probing = true;
         } else {
-            let kept = s.restart(wanted, tolerance);
-            self.columns = s.ncv.min(kept + s.stride());
+            // Where a round of restarts gains less than a digit, a larger basis gains more.
+            let worst = s.worst(wanted, tolerance);
+            let slow = worst > T::of(0.1) * self.when_full;
+            self.when_full = worst;
+            let larger = self.config.larger::<T>(s.n, s.ncv);
+            if slow && larger > s.ncv {
+                s.grow(larger);
+                self.columns = s.ncv.min(self.columns + s.stride());
+            } else if s.n_restarts >= self.config.max_restarts {
+                return Some(EigenStop::MaxRestarts);
+            } else {
+                let kept = s.restart(wanted, tolerance);
+                self.columns = s.ncv.min(kept + s.stride());
+            }
         }
         self.from_basis = false;
         None
+    }
+
+    /// Looks for missed copies of the wanted pairs, which have converged; `None` if there are some.
+    fn check<A>(&mut self, a: &A) -> Result<Option<CopiesCheck>, EigenStop>
+    where
+        A: LinearOperator<T> + ?Sized,
+    {
+        const FEWEST: usize = 200;
+        let probe = self.config.probe;
+        let given = self.from_basis && probe == MultiplicityProbe::WhereNeeded;
+        if probe == MultiplicityProbe::Never || given {
+            return Ok(Some(CopiesCheck::NotChecked));
+        }
+        let starts = if self.random { self.config.block } else { 1 };
+        let all = probe == MultiplicityProbe::Always;
+        let range = self.s.range(self.config.which, self.wanted, starts, all);
+        if range.is_empty() {
+            return Ok(Some(CopiesCheck::NotNeeded));
+        }
+        // Each look that finds something adds at least one pair to the wanted ones.
+        if self.n_collects > self.wanted {
+            return Ok(Some(CopiesCheck::Unfinished));
+        }
+        let most = self.s.n_products.max(FEWEST);
+        Ok(match self.s.look(a, range, most)? {
+            Look::Found => None,
+            Look::Clear => Some(CopiesCheck::Passed),
+            Look::Open => Some(CopiesCheck::Unfinished),
+        })
     }
 
     /// The pairs as they are, with their residuals and bounds; one product each.
@@ -192,8 +282,9 @@ impl<T: Real> LanczosRun<T> {
     {
         check_len("the operator", a.dim(), self.s.n)?;
         let stop = self.stop.unwrap_or(EigenStop::MaxRestarts);
+        let ended = (stop, self.copies);
         let (which, tolerance) = (self.config.which, self.config.tolerance);
-        Ok(self.s.outcome(a, which, self.wanted, tolerance, stop))
+        Ok(self.s.outcome(a, which, self.wanted, tolerance, ended))
     }
 
     /// A copy of all that the solve depends on.
@@ -205,18 +296,24 @@ impl<T: Real> LanczosRun<T> {
             width: s.width,
             columns: self.columns,
             from_basis: self.from_basis,
-            probing: self.probing,
+            random: self.random,
+            found: self.found,
+            n_collects: self.n_collects,
+            when_full: self.when_full,
+            copies: self.copies,
             stop: self.stop,
+            ncv: s.ncv,
             done: s.done,
             rows: Array1::from(s.basis.rows(0, s.basis.len()).to_vec()),
             t: Array1::from(s.t.clone()),
-            before_probe: Array1::from(s.before_probe.clone()),
+            lost: Array1::from(s.lost.clone()),
             norm: s.norm,
             asymmetry: s.asymmetry,
             n_products: s.n_products,
             n_restarts: s.n_restarts,
             n_breakdowns: s.n_breakdowns,
             n_probes: s.n_probes,
+            n_probe_products: s.n_probe_products,
             rng: s.rng.clone(),
         }
     }
@@ -226,15 +323,16 @@ impl<T: Real> LanczosRun<T> {
     /// # Errors
     /// [`SolverError::InvalidSetting`] if the parts of the state do not fit together.
     pub fn resume(state: LanczosState<T>) -> Result<Self, SolverError> {
-        let (wanted, ncv) = state.config.sizes(state.n)?;
-        state.check(wanted, ncv)?;
+        let (wanted, least) = state.config.sizes(state.n)?;
+        state.check(wanted, least)?;
+        let ncv = state.ncv;
         let (n, config) = (state.n, state.config);
         let len = state.rows.len() / n.max(1);
         let block = config.block.min(n);
         let mut s = Factorisation::new(n, ncv, block, state.width, state.rng);
         s.basis.extend(len).copy_from_slice(&state.rows.to_vec());
         s.t.copy_from_slice(&state.t.to_vec());
-        s.before_probe.extend(state.before_probe);
+        s.lost.copy_from_slice(&state.lost.to_vec());
         s.done = state.done;
         s.norm = state.norm;
         s.asymmetry = state.asymmetry;
@@ -242,6 +340,7 @@ impl<T: Real> LanczosRun<T> {
         s.n_restarts = state.n_restarts;
         s.n_breakdowns = state.n_breakdowns;
         s.n_probes = state.n_probes;
+        s.n_probe_products = state.n_probe_products;
         if state.stop.is_some() && s.done > 0 {
             // What the last step left for the outcome.
             s.ritz(config.which);
@@ -252,7 +351,11 @@ impl<T: Real> LanczosRun<T> {
             s,
             columns: state.columns,
             from_basis: state.from_basis,
-            probing: state.probing,
+            random: state.random,
+            found: state.found,
+            n_collects: state.n_collects,
+            when_full: state.when_full,
+            copies: state.copies,
             stop: state.stop,
         })
     }
@@ -260,14 +363,14 @@ impl<T: Real> LanczosRun<T> {
 
 impl<T: Real> LanczosState<T> {
     /// Whether all lengths fit each other, so that a run cannot leave its arrays.
-    fn check(&self, wanted: usize, ncv: usize) -> Result<(), SolverError> {
-        let (n, done, width) = (self.n, self.done, self.width);
+    fn check(&self, wanted: usize, least: usize) -> Result<(), SolverError> {
+        let (n, ncv, done, width) = (self.n, self.ncv, self.done, self.width);
         let len = self.rows.len() / n.max(1);
         let all = ncv + width;
         let block = self.config.block.min(n);
         let widest = block.max(ncv);
-        let probed = self.before_probe.len();
         let parts = [
+            ("ncv", ncv, ncv >= least && ncv <= n),
             ("width", width, block <= width && width <= widest),
             (
                 "rows",
@@ -281,11 +384,8 @@ impl<T: Real> LanczosState<T> {
                 done <= ncv && done <= len && len - done <= width,
             ),
             ("columns", self.columns, self.columns <= ncv),
-            (
-                "before_probe",
-                probed,
-                probed == wanted || !self.probing && probed == 0,
-            ),
+            ("lost", self.lost.len(), self.lost.len() == ncv),
+            ("wanted", wanted, wanted <= ncv),
         ];
         parts.into_iter().try_for_each(|(name, value, ok)| {
             check_setting(name, value as f64, ok, "as the rest of the state has it")

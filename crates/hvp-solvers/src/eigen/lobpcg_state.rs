@@ -6,15 +6,18 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::basis::Basis;
-use super::certificate::{Neighbours, within};
+use super::certificate::{Neighbours, loudest, measure, within};
 use super::lobpcg::{End, Lobpcg};
-use super::outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop, relative};
+use super::outcome::{
+    CopiesCheck, EigenOutcome, EigenPair, EigenStats, EigenStop, relative,
+};
 use super::which::sort_pairs;
 use crate::bits;
 use crate::error::{Quantity, SolverError, check_len, check_setting};
 use crate::linear::Preconditioner;
 use crate::operator::LinearOperator;
 use crate::random::generator;
+use crate::vector::axpy;
 
 /// Iterations after which rounding in the recombined products is removed.
 const REFRESH: usize = 50;
@@ -212,22 +215,36 @@ impl<T: Real> LobpcgState<T> {
         self.check(a.dim())?;
         self.make_room();
         let mut stop = self.stop.unwrap_or(EigenStop::MaxIters);
-        let mut pairs = self.pairs(a, &mut stop);
+        let (mut pairs, noise) = self.pairs(a, &mut stop);
         sort_pairs(self.config.end.which(), &mut pairs);
         let stats = EigenStats {
             n_products: self.n_products,
             n_restarts: self.n_iters,
             n_breakdowns: 0,
             n_probes: 0,
+            n_probe_products: 0,
             orthogonality: self.s.orthogonality().as_f64(),
             asymmetry: relative(self.asymmetry, self.norm),
+            noise: relative(noise, self.norm),
             norm_estimate: self.norm.as_f64(),
         };
-        Ok(EigenOutcome { pairs, stop, stats })
+        // The block has at least as many vectors as there are wanted pairs, copies included.
+        let copies = if stop == EigenStop::Converged {
+            CopiesCheck::NotNeeded
+        } else {
+            CopiesCheck::NotChecked
+        };
+        Ok(EigenOutcome {
+            pairs,
+            stop,
+            copies,
+            stats,
+        })
     }
 
-    /// The wanted pairs, with bounds; a product that is not finite is the ending.
-    fn pairs<A>(&mut self, a: &A, stop: &mut EigenStop) -> Vec<EigenPair<T>>
+    /// The wanted pairs, with bounds, and the noise of the products; a product that is not finite
+    /// is the ending.
+    fn pairs<A>(&mut self, a: &A, stop: &mut EigenStop) -> (Vec<EigenPair<T>>, T)
     where
         A: LinearOperator<T> + ?Sized,
     {
@@ -241,28 +258,39 @@ impl<T: Real> LobpcgState<T> {
             self.residual[..known].reverse();
         }
         self.s.truncate(wanted);
+        let mut all = Vec::with_capacity(wanted);
+        for k in 0..wanted {
+            let image = self.image.row(k);
+            let compare = |value: T, u: &[T], w: &mut [T]| {
+                axpy(value, u, w);
+                axpy(-T::one(), image, w);
+            };
+            all.push(measure(a, self.s.row(k), &mut self.work.w, compare));
+            self.n_products += 1;
+        }
+        let noise = loudest(&all, self.asymmetry);
         let neighbours = Neighbours {
             theta: &self.theta[..known],
             residual: &self.residual[..known],
             ends,
             norm: self.norm,
+            noise,
         };
         let mut pairs = Vec::with_capacity(wanted);
-        for k in 0..wanted {
+        for (k, measured) in all.into_iter().enumerate() {
             let index = if descending { known - 1 - k } else { k };
-            let w = &mut self.work.w;
-            let (mut pair, finite) = neighbours.pair(a, self.s.row(k), index, w);
-            self.n_products += 1;
+            let finite = measured.finite;
             if !finite {
                 let what = Quantity::Product;
                 *stop = EigenStop::NonFinite { what };
             }
+            let mut pair = neighbours.pair(measured, index);
             let tolerance = self.config.tolerance;
             let small = within(pair.value, self.residual[index], tolerance, self.norm);
             pair.converged = finite && (*stop == EigenStop::Converged || small);
             pairs.push(pair);
         }
-        pairs
+        (pairs, noise)
     }
 
     /// Whether all lengths and counts fit each other, so that no step leaves its arrays.

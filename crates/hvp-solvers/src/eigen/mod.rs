@@ -7,6 +7,7 @@
 
 pub(crate) mod basis;
 pub(crate) mod certificate;
+mod copies;
 mod factorisation;
 mod lanczos;
 mod lanczos_run;
@@ -21,5 +22,5 @@ pub use lanczos::Lanczos;
 pub use lanczos_run::{LanczosRun, LanczosState};
 pub use lobpcg::{End, Lobpcg};
 pub use lobpcg_state::LobpcgState;
-pub use outcome::{EigenOutcome, EigenPair, EigenStats, EigenStop};
+pub use outcome::{CopiesCheck, EigenOutcome, EigenPair, EigenStats, EigenStop};
 pub use which::{MultiplicityProbe, Which};

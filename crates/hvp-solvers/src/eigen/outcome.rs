@@ -15,17 +15,21 @@ pub struct EigenPair<T> {
     pub vector: Array1<T>,
     /// The true residual `‖Au − θu‖`, recomputed by a product of its own.
     pub residual: T,
-    /// An eigenvalue of `A` lies within this distance of `value`:
-    /// `min(r, r²/gap)` and an allowance of `10·eps·‖A‖` for the rounding of `θ` and `r`.
+    /// An eigenvalue of `A` lies within this distance of `value`: `min(r + η, (r + η)²/gap) + η`
+    /// and an allowance of `10·eps·‖A‖` for the rounding of `θ` and `r`.
     ///
-    /// The bound by `r` is a theorem. The gap, which makes it sharper, is the distance
+    /// `η` is the measured noise of the products, [`EigenStats::noise`]: a product that is off by
+    /// `e` moves `θ` by `uᵀe`, however small the residual is. For given `η` the bound by `r` is a
+    /// theorem. The gap, which makes it sharper, is the distance
     /// to the neighbouring Ritz values less their own residuals; it trusts that the
-    /// iteration has seen the eigenvalues next to this one.
+    /// iteration has seen the eigenvalues next to this one. Errors that act as another symmetric
+    /// operator would (every product 1 % too large, say) cannot be told from one.
     pub error_bound: T,
     /// The sine of the angle between `vector` and the eigenvectors of the eigenvalues that
     /// `value` stands for is at most this: `r/gap`, or 1 if that says nothing (Davis & Kahan 1970).
     ///
-    /// The gap is the distance to the other eigenvalues. Ritz values closer than their residuals
+    /// With `r + η` in place of `r`, as in `error_bound`. The gap is the distance to the other
+    /// eigenvalues. Ritz values closer than their residuals
     /// and rounding count as one cluster, so that it is the angle to the span of all its
     /// eigenvectors. Trusts, like `error_bound`, that the iteration has seen the neighbours.
     pub angle_bound: T,
@@ -54,6 +58,28 @@ pub enum EigenStop {
     },
 }
 
+/// What is known about further copies of the eigenvalues that were found.
+///
+/// A Krylov space of `b` vectors holds at most `b` copies of an eigenvalue, however long it runs.
+/// A missed copy of any wanted eigenvalue but the last pushes the last ones out of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum CopiesCheck {
+    /// A further copy would not change the pairs, or the method would have seen it: one pair is
+    /// wanted at an end, all wanted values are equal, the whole space was searched, or the block
+    /// is larger than any number of copies found.
+    NotNeeded,
+    /// A random vector was searched in vain: a copy that was missed all the same has, for all
+    /// seeds but one in a thousand, no part in the pairs.
+    Passed,
+    /// Not looked for: the setting says so, the pairs were taken from a given basis, or the solve
+    /// did not converge.
+    NotChecked,
+    /// Looked for without an answer: the gap at the end of the wanted values is too small for the
+    /// products that a look may take.
+    Unfinished,
+}
+
 /// What an eigenvalue solve cost and how healthy it was.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EigenStats {
@@ -65,11 +91,18 @@ pub struct EigenStats {
     pub n_breakdowns: usize,
     /// How often a deflated random vector looked for missed copies of eigenvalues.
     pub n_probes: usize,
+    /// Those of the products that only looked for missed copies.
+    pub n_probe_products: usize,
     /// `max |UᵀU − I|` over the returned vectors.
     pub orthogonality: f64,
     /// The largest deviation from symmetry seen, relative to `‖A‖`: about `eps` for a
     /// symmetric operator. A larger number means that the products are wrong.
     pub asymmetry: f64,
+    /// The largest error of a product that was seen, relative to `‖A‖`; at least `asymmetry`. The
+    /// product of each returned vector is compared with what the products of the basis make of it:
+    /// a few `eps` for products that are exact up to rounding, more if they are rounded to a
+    /// smaller type, or random.
+    pub noise: f64,
     /// The largest `‖Av‖` over unit vectors `v` seen, a lower bound of `‖A‖`.
     pub norm_estimate: f64,
 }
@@ -89,6 +122,8 @@ pub struct EigenOutcome<T> {
     pub pairs: Vec<EigenPair<T>>,
     /// How it ended.
     pub stop: EigenStop,
+    /// Whether copies of eigenvalues may have been missed.
+    pub copies: CopiesCheck,
     /// Cost and health.
     pub stats: EigenStats,
 }

@@ -20,17 +20,24 @@ pub enum Which {
 
 /// When to look for copies of eigenvalues that a single Krylov space cannot show.
 ///
-/// In exact arithmetic the Krylov space of one vector holds one copy of each
-/// eigenvalue. The probe continues from a random vector orthogonal to everything
-/// found, until that shows nothing new inside the wanted range.
+/// In exact arithmetic the Krylov space of one vector holds one copy of each eigenvalue. A look is
+/// a Lanczos run from a random vector orthogonal to everything that the solve has seen. It ends
+/// when the run shows an eigenvalue that belongs among the wanted ones, and the solve then goes on;
+/// or when the largest part that such an eigenvector can have in the random vector, by
+/// the run's own moments (Gauss–Radau), is so small that it has less than one chance in a thousand.
+/// It keeps three vectors. How many products it takes depends on how far the next eigenvalues are
+/// from the wanted ones: five to ten behind a clear gap, and about as many as the solve itself in a
+/// crowded end. It makes at most 200, or as many as the solve if that is more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum MultiplicityProbe {
     /// Never: the fewest products, for spectra known to be simple.
     Never,
-    /// After the Krylov space was exhausted, which is a sign of multiplicities.
+    /// Where a missed copy would change the pairs ([`CopiesCheck`](super::CopiesCheck)), unless
+    /// they come from a given basis as it is.
     #[default]
-    AfterBreakdown,
-    /// Always: at least `ncv − k` more products.
+    WhereNeeded,
+    /// Always, and for any eigenvalue beyond the last wanted one by a hundredth of the
+    /// spectrum's width: also what a start that is not random may be blind to.
     Always,
 }
 

@@ -4,10 +4,11 @@ use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
 use crate::dense::{DenseReal, PointKind, classify_kind, eigenpairs};
-use crate::eigen::certificate::Neighbours;
-use crate::eigen::{EigenOutcome, EigenPair, EigenStop, Lanczos, Which};
+use crate::eigen::certificate::{Neighbours, loudest, measure};
+use crate::eigen::{EigenOutcome, EigenPair, EigenStop, Lanczos, MultiplicityProbe, Which};
 use crate::error::{Quantity, SolverError, check_setting};
 use crate::operator::LinearOperator;
+use crate::vector::axpy;
 use ad_core::Real;
 
 /// Classifies a stationary point by the extreme eigenvalues of its Hessian.
@@ -145,6 +146,8 @@ impl Classifier {
                 tolerance,
                 max_restarts: self.max_restarts,
                 seed: self.seed,
+                // How often the extreme values occur does not matter here.
+                probe: MultiplicityProbe::Never,
                 ..Lanczos::new(1, Which::BothEnds)
             };
             let found = match &basis {
@@ -246,22 +249,30 @@ where
         high.abs()
     };
     let zero = T::of(n as f64) * <T as num_traits::Float>::epsilon() * norm;
-    // Each is off by the rounding of a backward stable solver.
+    let mut w = vec![T::zero(); n];
+    let all: Vec<_> = [0, n - 1]
+        .into_iter()
+        .map(|index| {
+            let compare = |value: T, u: &[T], w: &mut [T]| axpy(value - values[index], u, w);
+            measure(a, &vectors.row(index).to_vec(), &mut w, compare)
+        })
+        .collect();
+    // Each value is off by the rounding of a backward stable solver.
     let neighbours = Neighbours {
         theta: &values,
         residual: &vec![zero; n],
         ends: (true, true),
         norm,
+        noise: loudest(&all, T::zero()),
     };
-    let mut w = vec![T::zero(); n];
-    let mut pair = |index: usize| {
-        let vector = vectors.row(index).to_vec();
-        let (mut pair, finite) = neighbours.pair(a, &vector, index, &mut w);
+    let mut pairs = all.into_iter().zip([0, n - 1]).map(|(measured, index)| {
+        let finite = measured.finite;
+        let mut pair = neighbours.pair(measured, index);
         pair.converged = finite;
-        Some(pair)
-    };
-    report.smallest = pair(0);
-    report.largest = pair(n - 1);
+        pair
+    });
+    report.smallest = pairs.next();
+    report.largest = pairs.next();
     report.n_products += 2;
     report.zero_tolerance = zero;
     let negative = values.iter().filter(|v| **v < -zero).count();
