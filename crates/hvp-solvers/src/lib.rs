@@ -52,6 +52,7 @@ pub mod newton;
 pub mod objective;
 pub mod operator;
 mod random;
+mod rounding;
 pub mod spectrum;
 pub mod trace;
 pub mod vector;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DenseReal, eigenvalues};
 use crate::SolverError;
+use crate::rounding::rounding;
 
 /// The kind of a stationary point, by the signs of its Hessian's eigenvalues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +35,7 @@ pub struct Classification<T> {
     pub smallest: T,
     /// The largest eigenvalue.
     pub largest: T,
-    /// Eigenvalues of at most this modulus count as zero: `n·eps·max|λ|`, the error of
+    /// Eigenvalues of at most this modulus count as zero: `min(n, 10√n)·eps·max|λ|`, the error of
     /// a backward stable eigenvalue solver.
     pub zero_tolerance: T,
 }
@@ -66,7 +67,7 @@ pub fn classify<T: DenseReal>(h: ArrayView2<'_, T>) -> Result<Classification<T>,
         num_traits::Float::abs(smallest),
         num_traits::Float::abs(largest),
     );
-    let zero_tolerance = <T as Real>::of(n as f64) * <T as num_traits::Float>::epsilon() * scale;
+    let zero_tolerance = rounding::<T>(n) * scale;
     let kind = kind(smallest, largest, zero_tolerance);
     Ok(Classification {
         kind,

@@ -8,6 +8,7 @@ use crate::eigen::certificate::{Neighbours, loudest, measure};
 use crate::eigen::{EigenOutcome, EigenPair, EigenStop, Lanczos, MultiplicityProbe, Which};
 use crate::error::{Quantity, SolverError, check_setting};
 use crate::operator::LinearOperator;
+use crate::rounding::rounding;
 use crate::vector::axpy;
 use ad_core::Real;
 
@@ -15,8 +16,8 @@ use ad_core::Real;
 ///
 /// A matrix of dimension up to [`dense_limit`](Self::dense_limit) is written down, by `n` products,
 /// and factorised. A larger one is left to [`Lanczos`] at both ends. The answer is definite only
-/// where the bounds of the extreme eigenvalues separate them from zero by more than
-/// `n·eps·‖A‖`, the rounding level that dense solvers have too:
+/// where the bounds of the extreme eigenvalues separate them from zero by more than the rounding
+/// of a sum of `n` terms, `min(n, 10√n)·eps·‖A‖`, and by more than the noise of the products:
 ///
 /// - a negative and a positive Rayleigh quotient prove a saddle, and few products show it;
 /// - a minimum (maximum) asks for a smallest (largest) eigenvalue that Lanczos has converged to. That
@@ -94,7 +95,8 @@ pub struct PointReport<T> {
     pub smallest: Option<EigenPair<T>>,
     /// The largest eigenpair.
     pub largest: Option<EigenPair<T>>,
-    /// What cannot be told from zero: `n·eps·‖A‖`.
+    /// What cannot be told from zero: `min(n, 10√n)·eps·‖A‖` and the measured noise of the
+    /// products ([`EigenStats::noise`](crate::eigen::EigenStats::noise)).
     pub zero_tolerance: T,
     /// The number of eigenvalues of each sign, where all are known.
     pub inertia: Option<Inertia>,
@@ -175,7 +177,7 @@ impl Classifier {
 
 /// What one run of Lanczos proves.
 fn report_of<T: Real>(n: usize, found: EigenOutcome<T>, n_products: usize) -> PointReport<T> {
-    let zero = T::of(n as f64) * T::epsilon() * T::of(found.stats.norm_estimate);
+    let zero = (rounding::<T>(n) + T::of(found.stats.noise)) * T::of(found.stats.norm_estimate);
     let mut pairs = found.pairs.into_iter();
     let smallest = pairs.next();
     let largest = pairs.next_back().or_else(|| smallest.clone());
@@ -248,7 +250,7 @@ where
     } else {
         high.abs()
     };
-    let zero = T::of(n as f64) * <T as num_traits::Float>::epsilon() * norm;
+    let zero = rounding::<T>(n) * norm;
     let mut w = vec![T::zero(); n];
     let all: Vec<_> = [0, n - 1]
         .into_iter()

@@ -4,6 +4,7 @@ use ad_core::Real;
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
+use super::checks::attainable;
 use super::block_cg::BlockCg;
 use super::cg::CgStop;
 use super::several::Ended;
@@ -42,7 +43,7 @@ impl<T: Real> System<T> {
         let scaled = |v: ArrayView1<'_, T>| v.iter().map(|&v| v / unit).collect::<Vec<T>>();
         let b = scaled(b);
         let residual = norm2(&b);
-        let relative = T::of(config.relative_tolerance) * residual;
+        let relative = attainable::<T>(config.relative_tolerance) * residual;
         Self {
             unit,
             tol: relative.max(T::of(config.absolute_tolerance) / unit),

@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::cg::{Cg, CgOutcome, CgStats, CgStop};
-use super::checks::check_preconditioner;
+use super::checks::{attainable, check_preconditioner};
 use super::preconditioner::{LimitedMemory, Preconditioner, precondition};
 use crate::bits;
 use crate::error::{Quantity, SolverError, check_len};
@@ -78,7 +78,7 @@ impl<T: Real> CgState<T> {
         let scaled = |v: ArrayView1<'_, T>| v.iter().map(|&v| v / unit).collect::<Vec<T>>();
         let b = scaled(b);
         let residual = norm2(&b);
-        let relative = T::of(config.relative_tolerance) * residual;
+        let relative = attainable::<T>(config.relative_tolerance) * residual;
         let mut state = Self {
             unit,
             tol: relative.max(T::of(config.absolute_tolerance) / unit),

@@ -45,3 +45,9 @@ pub(super) fn check_radius<T: Real>(radius: T) -> Result<(), SolverError> {
     let positive = radius > T::zero() && radius.is_finite();
     check_setting("radius", radius.as_f64(), positive, "positive and finite")
 }
+
+/// A relative tolerance of residuals in the operator's type: at least `16 eps`, for a true residual
+/// `b − Ax` is itself rounded, to a few `eps` of `‖b‖` where the condition is ten.
+pub(super) fn attainable<T: Real>(tolerance: f64) -> T {
+    T::of(tolerance).max(T::of(16.0) * T::epsilon())
+}

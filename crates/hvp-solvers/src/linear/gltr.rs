@@ -44,6 +44,11 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale};
 /// between the tolerance and what makes the run look can be missed: a smaller tolerance,
 /// or [`Lanczos`](crate::eigen::Lanczos) from a random start, finds it.
 ///
+/// A gradient of zero is the hard case at its purest: the step is a multiple of the leftmost
+/// eigenvector if the curvature is negative there, and zero otherwise. The Krylov space then
+/// begins at a random vector and grows for at least `probe` products; without a probe, or without
+/// a stored basis, the step is zero. In place of `‖g‖`, the residual is measured against `‖B‖Δ`.
+///
 /// - **Cost**: one product an iteration, with a stored basis `4nk` to `8nk` flops for full
 ///   reorthogonalisation. [`GltrStorage::TwoPass`] makes every product twice.
 /// - **Memory**: `max_iters + 1` vectors, or four with `TwoPass`.
@@ -65,6 +70,10 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale};
 pub struct Gltr {
     /// Stop at `‖(B + λI)z + g‖ ≤ relative_tolerance · ‖g‖`. Default 1e-8.
     pub relative_tolerance: f64,
+    /// Or stop on the boundary where the model is within this share of the lowest: at
+    /// `2Δ‖r‖ ≤ model_tolerance · |m(z)|`. Default 0, for the residual alone. A trust region has no
+    /// use for more than a tenth; there the residual alone costs many times the products.
+    pub model_tolerance: f64,
     /// At most this many Lanczos vectors; `None` for `min(n, 300)` with a stored basis and
     /// `2n + 10` without.
     pub max_iters: Option<usize>,
@@ -92,6 +101,7 @@ impl Default for Gltr {
     fn default() -> Self {
         Self {
             relative_tolerance: 1e-8,
+            model_tolerance: 0.0,
             max_iters: None,
             storage: GltrStorage::default(),
             probe: 30,
@@ -104,7 +114,7 @@ impl Default for Gltr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum GltrStop {
-    /// The residual is within tolerance.
+    /// The residual, or the model, is within tolerance.
     Converged,
     /// The limit of iterations was reached; the step is the best of the Krylov space.
     MaxIterations,
@@ -321,6 +331,27 @@ impl<T: Real> GltrWorkspace<T> {
         }
     }
 
+    /// Whether the residual of the small problem's solution is small enough, or its model low enough.
+    fn is_enough(&self, found: Found<T>) -> bool {
+        let outside = self.t.residual();
+        let tol = if self.t.gamma > T::zero() {
+            self.tol
+        } else {
+            self.tol * norm2(&self.t.h)
+        };
+        let low = match found {
+            Found::Interior => false,
+            Found::Boundary(lambda) | Found::Hard(lambda) => {
+                let share = T::of(self.config.model_tolerance);
+                let length = norm2(&self.t.h);
+                // Both sides divided by the length, which may be near the largest number.
+                let drop = self.t.model_in(lambda, length.recip()) * length;
+                T::of(2.0) * outside <= share * drop.abs()
+            }
+        };
+        outside <= tol || low
+    }
+
     /// From the coordinates to the step and the caller's units.
     fn finish<B>(&mut self, b: &B, found: Found<T>, otherwise: GltrStop) -> GltrOutcome<T>
     where
@@ -331,9 +362,8 @@ impl<T: Real> GltrWorkspace<T> {
             Found::Boundary(lambda) => (GltrPlace::Boundary, lambda),
             Found::Hard(lambda) => (GltrPlace::HardCase, lambda),
         };
-        let outside = self.t.residual();
-        let residual = outside.hypot(self.t.residual_inside(lambda));
-        let stop = if outside <= self.tol && !matches!(otherwise, GltrStop::NonFinite { .. }) {
+        let residual = self.t.residual().hypot(self.t.residual_inside(lambda));
+        let stop = if self.is_enough(found) && !matches!(otherwise, GltrStop::NonFinite { .. }) {
             GltrStop::Converged
         } else {
             otherwise
@@ -344,7 +374,7 @@ impl<T: Real> GltrWorkspace<T> {
             stop,
             place,
             lambda,
-            model: self.t.model(lambda) * self.unit * self.unit,
+            model: self.t.model_in(lambda, self.unit),
             step_norm: norm2(&self.z),
             residual_norm: residual * self.unit,
             n_products: self.n_products,
@@ -368,7 +398,10 @@ impl Gltr {
     /// # Errors
     /// [`SolverError::InvalidSetting`] for a tolerance that is negative or NaN.
     pub fn workspace<T: Real>(&self, n: usize) -> Result<GltrWorkspace<T>, SolverError> {
-        check_tolerances(&[("relative_tolerance", self.relative_tolerance)])?;
+        check_tolerances(&[
+            ("relative_tolerance", self.relative_tolerance),
+            ("model_tolerance", self.model_tolerance),
+        ])?;
         let stored = self.storage == GltrStorage::Stored;
         let capacity = match (stored, self.max_iters) {
             (true, limit) => limit.unwrap_or(300).min(n),
@@ -451,28 +484,36 @@ impl<T: Real> GltrWorkspace<T> {
         self.tol = T::of(self.config.relative_tolerance) * norm;
         self.norm = T::zero();
         self.n_products = 0;
-        if norm == T::zero() {
-            return self.finish(b, Found::Interior, GltrStop::Converged);
+        let mut rng = generator(self.config.seed);
+        if norm > T::zero() {
+            self.start(norm);
+            if let Some(basis) = &mut self.basis {
+                basis.truncate(0);
+                basis.push(&self.g, norm);
+            }
+        } else {
+            if let Some(basis) = &mut self.basis {
+                basis.truncate(0);
+            }
+            self.v_old.fill(T::zero());
+            if self.config.probe == 0 || !self.restart(&mut rng) {
+                return self.finish(b, Found::Interior, GltrStop::Converged);
+            }
         }
-        self.start(norm);
-        if let Some(basis) = &mut self.basis {
-            basis.truncate(0);
-            basis.push(&self.g, norm);
-        }
-        let stop = self.expand(b, rule);
+        let stop = self.expand(b, rule, &mut rng);
         let found = rule(&mut self.t);
         self.finish(b, found, stop)
     }
 
     /// Grows the Krylov space until its best step is good enough, and on for a look at what
     /// else there is if the space hardly leads out of itself.
-    fn expand<B>(&mut self, b: &B, rule: &mut Rule<'_, T>) -> GltrStop
+    fn expand<B>(&mut self, b: &B, rule: &mut Rule<'_, T>, rng: &mut ChaCha8Rng) -> GltrStop
     where
         B: LinearOperator<T> + ?Sized,
     {
-        let mut rng = generator(self.config.seed);
-        // Iterations of the look that are left.
-        let mut look: Option<usize> = None;
+        // Iterations of the look that are left. Without a gradient there is nothing but the look.
+        let blind = self.t.gamma == T::zero();
+        let mut look = blind.then_some(self.config.probe);
         let mut beta = T::zero();
         while self.t.len() < self.limit {
             let Some((alpha, next)) = self.lanczos(b, beta) else {
@@ -481,13 +522,16 @@ impl<T: Real> GltrWorkspace<T> {
                 };
             };
             self.norm = self.norm.max(alpha.hypot(next).hypot(beta));
+            if blind {
+                self.tol = T::of(self.config.relative_tolerance) * self.norm;
+            }
             let exhausted = self.is_exhausted(next);
             beta = if exhausted { T::zero() } else { next };
             self.t.push(alpha, beta);
             look = look.map(|left| left.saturating_sub(1));
             if look.unwrap_or(0) == 0 {
-                rule(&mut self.t);
-                if self.t.residual() <= self.tol {
+                let found = rule(&mut self.t);
+                if self.is_enough(found) {
                     if look.is_some() || !self.has_reason_to_look(beta) {
                         return GltrStop::Converged;
                     }
@@ -499,7 +543,7 @@ impl<T: Real> GltrWorkspace<T> {
                 if let Some(basis) = &mut self.basis {
                     basis.push(&self.w, beta);
                 }
-            } else if !self.restart(&mut rng) {
+            } else if !self.restart(rng) {
                 break;
             }
         }

@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::NegativeCurvature;
-use super::checks::{check_system, check_tolerances};
+use super::checks::{attainable, check_system, check_tolerances};
 use super::minres_state::{Limits, MinresState};
 use super::preconditioner::{Identity, Preconditioner};
 use crate::error::{Quantity, SolverError};
@@ -53,10 +53,11 @@ use crate::operator::LinearOperator;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Minres {
-    /// Stop at `‖r‖ ≤ relative_tolerance · ‖b‖`. Default 1e-10; single precision reaches
-    /// about 1e-6.
+    /// Stop at `‖r‖ ≤ relative_tolerance · ‖b‖`, in the norm `√(rᵀM⁻¹r)` with a preconditioner.
+    /// Default 1e-10, and never less than `16 eps` of the type, 2e-6 in single precision: what
+    /// rounding leaves of a residual.
     pub relative_tolerance: f64,
-    /// … or at `‖r‖ ≤ absolute_tolerance`. Default 0.
+    /// … or at `‖r‖ ≤ absolute_tolerance`, in the same norm. Default 0.
     pub absolute_tolerance: f64,
     /// Stop at `‖Ar‖ ≤ least_squares_tolerance · ‖A‖‖r‖`, which no `x` can improve.
     /// Default 1e-8, and never less than `4 eps`. Far below that, rounding lets the
@@ -124,8 +125,8 @@ impl MinresStop {
     }
 }
 
-/// What a solve by [`Minres`] cost and reached. Norms are those of `M⁻¹`, and the
-/// operator is the preconditioned one, `M^{-½} A M^{-½}`.
+/// What a solve by [`Minres`] cost and reached. With a preconditioner residuals are measured in
+/// the norm `√(rᵀM⁻¹r)`, and the operator is the preconditioned one, `M^{-½} A M^{-½}`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MinresStats {
     /// Iterations.
@@ -238,7 +239,7 @@ impl Minres {
 
     fn limits<T: Real>(&self, n: usize, verify: bool) -> Limits<T> {
         Limits {
-            relative: T::of(self.relative_tolerance),
+            relative: attainable(self.relative_tolerance),
             absolute: T::of(self.absolute_tolerance),
             least_squares: T::of(self.least_squares_tolerance).max(T::of(4.0) * T::epsilon()),
             max_iters: self.max_iters.unwrap_or(10 * n + 10),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Identity;
 use super::cg::{Cg, CgStop};
 use super::cg_state::CgState;
+use super::checks::attainable;
 use super::multi_shift::MultiShiftCg;
 use super::several::{Ended, SeveralOutcome, common_stop, several_outcome};
 use crate::bits;
@@ -136,7 +137,7 @@ impl<T: Real> MultiShiftState<T> {
         let unit = power_of_two_below(norm2(&b.to_vec()));
         let b: Vec<T> = b.iter().map(|&b| b / unit).collect();
         let norm = norm2(&b);
-        let relative = T::of(config.relative_tolerance) * norm;
+        let relative = attainable::<T>(config.relative_tolerance) * norm;
         let tol = relative.max(T::of(config.absolute_tolerance) / unit);
         let mut v = b.clone();
         scale(norm.recip(), &mut v);

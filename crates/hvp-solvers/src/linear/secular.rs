@@ -2,7 +2,7 @@
 
 use ad_core::Real;
 
-use crate::vector::{axpy, dot, norm2, scale};
+use crate::vector::{axpy, dot, norm2, power_of_two_below, scale};
 
 /// `min γh₁ + ½hᵀTh` over `‖h‖ ≤ Δ`, `T` with diagonal `alpha` and off-diagonal `beta`.
 #[derive(Debug, Clone, Default)]
@@ -289,9 +289,14 @@ impl<T: Real> Tridiagonal<T> {
     /// `γh₁ + ½hᵀTh = ½γh₁ − ½λ‖h‖²` at a solution `(T + λI)h = −γe₁`: two terms of one sign
     /// where λ ≥ 0, while those of `hᵀTh` cancel, to more than the model where `T` is large.
     pub(crate) fn model(&self, lambda: T) -> T {
-        let first = self.h.first().copied().unwrap_or(T::zero());
-        let norm = norm2(&self.h);
-        T::of(0.5) * (self.gamma * first - lambda * norm * norm)
+        self.model_in(lambda, T::one())
+    }
+
+    /// The model with all lengths times `unit`: they may be too large to be squared as they are.
+    pub(super) fn model_in(&self, lambda: T, unit: T) -> T {
+        let first = self.h.first().copied().unwrap_or(T::zero()) * unit;
+        let norm = norm2(&self.h) * unit;
+        T::of(0.5) * (self.gamma * unit * first - lambda * norm * norm)
     }
 
     /// What `(B + λI)z + g` has outside the space: `β_k |h_k|`.
@@ -304,15 +309,18 @@ impl<T: Real> Tridiagonal<T> {
 
     /// What it has inside, `‖(T + λI)h + γe₁‖`: rounding.
     pub(super) fn residual_inside(&mut self, lambda: T) -> T {
+        // A power of two near the largest term, whose product with T could overflow.
+        let scale = power_of_two_below(norm2(&self.h).max(self.gamma));
         self.y.clear();
         for (i, &h) in self.h.iter().enumerate() {
-            let source = if i == 0 { self.gamma } else { T::zero() };
-            let above = if i > 0 { self.h[i - 1] } else { T::zero() };
-            let below = self.h.get(i + 1).map_or(T::zero(), |&h| self.beta[i] * h);
-            let row = (self.alpha[i] + lambda) * h + self.above(i) * above + below;
+            let source = if i == 0 { self.gamma } else { T::zero() } / scale;
+            let above = if i > 0 { self.h[i - 1] } else { T::zero() } / scale;
+            let next = self.h.get(i + 1);
+            let below = next.map_or(T::zero(), |&h| self.beta[i] * (h / scale));
+            let row = (self.alpha[i] + lambda) * (h / scale) + self.above(i) * above + below;
             self.y.push(row + source);
         }
-        norm2(&self.y)
+        norm2(&self.y) * scale
     }
 }
 

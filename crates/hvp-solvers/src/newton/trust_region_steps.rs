@@ -32,6 +32,8 @@ impl<T: Real> Work<T> {
                 let gltr = Gltr {
                     max_iters: Some(method.max_cg_iters.unwrap_or(KRYLOV).min(n)),
                     seed: method.seed,
+                    // The ratio test would not notice a better minimiser of the model.
+                    model_tolerance: 0.1,
                     ..Gltr::default()
                 };
                 let work = gltr.workspace(n).expect("the default tolerance is usable");

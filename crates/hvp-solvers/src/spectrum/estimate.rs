@@ -76,6 +76,7 @@ impl SpectralEstimate {
         Samples {
             values: values.collect(),
             left_out: Vec::new(),
+            rounding: 0.0,
             n_products: self.n_products,
             stop: self.stop,
         }

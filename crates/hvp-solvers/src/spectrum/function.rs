@@ -67,7 +67,9 @@ impl SpectralFunction {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MatrixFunction {
     /// Stop when the error estimate is below this, relative to the norm of the result.
-    /// Default 1e-10; zero for all steps, unless the space is exhausted before.
+    /// Default 1e-10, and never less than `16 eps` of the type (2e-6 in single precision), where
+    /// rounding moves the result as much; but zero stands for all steps, unless the space is
+    /// exhausted before.
     pub relative_tolerance: f64,
     /// At most this many products; at most `n` are made. Default 200.
     pub max_steps: usize,
@@ -178,6 +180,11 @@ impl MatrixFunction {
         let mut krylov = Krylov::new(n, steps.min(n));
         krylov.start(&v, norm);
         let mut run = Run::new(krylov, steps.min(n));
+        let tol = if tol > 0.0 {
+            tol.max(16.0 * T::epsilon().as_f64())
+        } else {
+            tol
+        };
         let stop = run.go(a, f, tol);
         Ok(run.outcome(stop, norm, unit))
     }

@@ -4,7 +4,7 @@ use ad_core::Real;
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 
-use super::outcome::{Samples, TraceStop};
+use super::outcome::{Samples, TraceStop, rounding, student_95};
 use super::sketch::{
     Qr, cholesky, finite, forward_solve, gram, products, qr, row, spheres, unit_inverse_rows,
 };
@@ -35,16 +35,16 @@ where
     if !finite(&y) {
         return Samples::non_finite(k);
     }
-    let Qr { q, r, full_rank } = qr(&y, rng);
+    let Qr { q, r, random } = qr(&y, rng);
     let z = products(a, &q);
     if !finite(&z) {
         return Samples::non_finite(2 * k);
     }
     let h = gram(&q, &z);
     let trace: T = h.diag().iter().copied().sum();
-    if !full_rank {
-        // The random vectors fill the range of A, so that nothing is left outside.
-        return Samples::exact(trace.as_f64(), 2 * k);
+    if !random.is_empty() {
+        let forms: Vec<f64> = h.diag().iter().map(|v| v.as_f64()).collect();
+        return beyond_range::<T>(n, &forms, &random, 2 * k);
     }
     let s = unit_inverse_rows(&r);
     let w = gram(omega, &q); // row i: Qᵀωᵢ
@@ -66,11 +66,47 @@ where
         whw: rows(&w, &hw),
         ww: rows(&w, &w),
     };
+    let size = h.diag().iter().map(|v| v.abs().as_f64()).sum();
     Samples {
         values: (0..k).map(|i| forms.sample(i, None)).collect(),
         left_out: leave_out(k, |i, j| forms.sample(j, Some(i))),
+        rounding: rounding::<T>(k, size),
         n_products: 2 * k,
         stop: TraceStop::Estimated,
+    }
+}
+
+/// The estimate where the random vectors fill the range of `A` to working accuracy, from the
+/// quadratic forms of the rows of `Q`. Those with the numbers `random` are uniformly distributed in
+/// what is orthogonal to the range that was found, so that `n − rank` times each is an estimate of
+/// the trace there: that of an operator's many small eigenvalues, which are below `eps` of the
+/// largest but may add up. What is left of an exactly low rank is rounding, of either sign.
+fn beyond_range<T: Real>(n: usize, forms: &[f64], random: &[usize], n_products: usize) -> Samples {
+    let rank = forms.len() - random.len();
+    let size: f64 = forms.iter().map(|form| form.abs()).sum();
+    let beyond: Vec<f64> = random.iter().map(|&i| forms[i]).collect();
+    let inside = forms.iter().sum::<f64>() - beyond.iter().sum::<f64>();
+    let dim = (n - rank) as f64;
+    let values: Vec<f64> = beyond.iter().map(|form| inside + dim * form).collect();
+    // A product is off by about eps·‖A‖ in a random direction, and its forms by 1/√n of that.
+    let noise = 10.0 * dim.sqrt() * T::epsilon().as_f64() * size;
+    let most = beyond.iter().fold(0.0, |most: f64, form| most.max(form.abs()));
+    let low_rank = dim * most <= noise;
+    let mut rounding = rounding::<T>(forms.len(), size).max(noise);
+    if values.len() == 1 {
+        // One sample says nothing about its own error.
+        rounding += student_95(1.0) * dim * most;
+    }
+    Samples {
+        values,
+        left_out: Vec::new(),
+        rounding,
+        n_products,
+        stop: if low_rank {
+            TraceStop::Exact
+        } else {
+            TraceStop::Estimated
+        },
     }
 }
 
@@ -164,11 +200,12 @@ where
         return Samples::non_finite(k);
     }
     if size == T::zero() {
-        return Samples::exact(0.0, k);
+        return Samples::exact(0.0, 0.0, k);
     }
     let forms: Vec<f64> = (0..k)
         .map(|i| dot(row(omega, i), row(&y, i)).as_f64())
         .collect();
+    let largest = forms.iter().fold(0.0, |top: f64, form| top.max(form.abs()));
     let nu = T::epsilon() * size / T::of((n as f64).sqrt());
     let room = y.as_slice_mut().unwrap_or(&mut []);
     axpy(nu, omega.as_slice().unwrap_or(&[]), room);
@@ -176,6 +213,7 @@ where
     h = (&h + &h.t()).mapv_into(|v| T::of(0.5) * v);
     let (Some(l), Some(o)) = (cholesky(h.view()), cholesky(gram(omega, omega).view())) else {
         return Samples {
+            rounding: rounding::<T>(1, largest),
             values: forms,
             left_out: Vec::new(),
             n_products: k,
@@ -210,6 +248,7 @@ where
     Samples {
         values: (0..k).map(value).collect(),
         left_out: leave_out(k, value_without),
+        rounding: rounding::<T>(k, largest.max(whole.as_f64())),
         n_products: k,
         stop: TraceStop::Estimated,
     }

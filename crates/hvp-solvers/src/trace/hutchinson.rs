@@ -4,7 +4,7 @@ use ad_core::Real;
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 
-use super::outcome::{Samples, TraceStop};
+use super::outcome::{Samples, TraceStop, rounding};
 use super::sketch::{BLOCK, finite, gram, products, qr, row, signs};
 use crate::operator::LinearOperator;
 use crate::vector::dot;
@@ -22,9 +22,11 @@ where
         let forms = (0..omega.nrows()).map(|i| dot(row(&omega, i), row(&y, i)).as_f64());
         values.extend(forms);
     }
+    let largest = values.iter().fold(0.0, |top: f64, v| top.max(v.abs()));
     Samples {
         values,
         left_out: Vec::new(),
+        rounding: rounding::<T>(1, largest),
         n_products: m,
         stop: TraceStop::Estimated,
     }
@@ -43,15 +45,22 @@ where
     }
     let q = qr(&y, rng).q;
     let z = products(a, &q);
-    let inside: f64 = (0..k).map(|i| dot(row(&q, i), row(&z, i)).as_f64()).sum();
+    let inside: Vec<f64> = (0..k)
+        .map(|i| dot(row(&q, i), row(&z, i)).as_f64())
+        .collect();
+    let size: f64 = inside.iter().map(|v| v.abs()).sum();
+    let inside: f64 = inside.iter().sum();
     let mut g = signs::<T>(m - 2 * k, n, rng);
     let coefficients: Array2<T> = gram(&g, &q);
     g = g - coefficients.dot(&q);
     let ag = products(a, &g);
     let outside = (0..g.nrows()).map(|i| dot(row(&g, i), row(&ag, i)).as_f64());
+    let values: Vec<f64> = outside.map(|v| inside + v).collect();
+    let largest = values.iter().fold(size, |top, v| top.max(v.abs()));
     Samples {
-        values: outside.map(|v| inside + v).collect(),
+        values,
         left_out: Vec::new(),
+        rounding: rounding::<T>(k, largest),
         n_products: m,
         stop: TraceStop::Estimated,
     }

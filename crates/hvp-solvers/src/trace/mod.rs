@@ -131,14 +131,16 @@ impl TraceEstimator {
         let m = self.n_products;
         let enough = m >= self.method.min_products() || m >= a.dim();
         check_setting("n_products", m as f64, enough, "enough for an error bar")?;
-        Ok(self.run(a, m))
+        Ok(self.run(a, m, 0))
     }
 
     /// Doubles the number of products, from `n_products` on, until the bar is within
     /// tolerance ([`TraceStop::Converged`]) or the next doubling would exceed the limit
     /// ([`TraceStop::Budget`]).
     ///
-    /// Each round draws anew, so at most half of the products are wasted. Looking at the
+    /// Each round draws new vectors (round `r` from stream `r` of the generator), so that it is
+    /// independent of the rounds before, whose products it does not use: at most half of the
+    /// products are wasted. Looking at the
     /// bar again and again lowers the coverage a little below the stated one.
     ///
     /// # Errors
@@ -165,6 +167,7 @@ impl TraceEstimator {
         let mut found = self.estimate(a)?;
         let mut spent = found.n_products;
         let mut m = self.n_products;
+        let mut round = 0;
         while found.stop == TraceStop::Estimated {
             if found.error_bar <= tolerance.absolute + tolerance.relative * found.value.abs() {
                 found.stop = TraceStop::Converged;
@@ -175,19 +178,21 @@ impl TraceEstimator {
                 found.stop = TraceStop::Budget;
                 break;
             }
-            found = self.run(a, m);
+            round += 1;
+            found = self.run(a, m, round);
             spent += found.n_products;
         }
         found.n_products = spent;
         Ok(found)
     }
 
-    fn run<T, A>(&self, a: &A, m: usize) -> TraceEstimate
+    fn run<T, A>(&self, a: &A, m: usize, round: u64) -> TraceEstimate
     where
         T: Real,
         A: LinearOperator<T> + ?Sized,
     {
         let mut rng = generator(self.seed);
+        rng.set_stream(round);
         let samples = if m >= a.dim() {
             exact(a)
         } else {
@@ -209,7 +214,7 @@ where
     A: LinearOperator<T> + ?Sized,
 {
     let n = a.dim();
-    let mut sum = T::zero();
+    let (mut sum, mut size) = (0.0, 0.0);
     for start in (0..n).step_by(sketch::BLOCK) {
         let k = sketch::BLOCK.min(n - start);
         let mut x = Array2::zeros((k, n));
@@ -217,7 +222,11 @@ where
             x[[i, start + i]] = T::one();
         }
         let y = sketch::products(a, &x);
-        sum += (0..k).map(|i| y[[i, start + i]]).sum();
+        for i in 0..k {
+            let entry = y[[i, start + i]].as_f64();
+            sum += entry;
+            size += entry.abs();
+        }
     }
-    Samples::exact(sum.as_f64(), n)
+    Samples::exact(sum, outcome::rounding::<T>(1, size), n)
 }

@@ -67,9 +67,9 @@ pub(crate) fn gram<T: Real>(x: &Array2<T>, y: &Array2<T>) -> Array2<T> {
 pub(crate) struct Qr<T> {
     pub(crate) q: Array2<T>,
     pub(crate) r: Array2<T>,
-    /// Whether the rows of `y` are linearly independent to working accuracy. If they
-    /// are not, random rows complete `q`, and `r` is singular.
-    pub(crate) full_rank: bool,
+    /// The rows of `q` that are random, and orthogonal to the others, because a row of `y` depends
+    /// on those before it to working accuracy; `r` is singular there.
+    pub(crate) random: Vec<usize>,
 }
 
 /// Orthonormalises rows by Gram–Schmidt with repetition.
@@ -80,7 +80,7 @@ pub(crate) fn qr<T: Real>(y: &Array2<T>, rng: &mut ChaCha8Rng) -> Qr<T> {
     let mut h = vec![T::zero(); k];
     let mut w = vec![T::zero(); n];
     let mut largest = T::zero();
-    let mut full_rank = true;
+    let mut random = Vec::new();
     for j in 0..k {
         w.copy_from_slice(row(y, j));
         let (before, after) = basis.orthogonalise(&mut w, &mut h);
@@ -92,17 +92,17 @@ pub(crate) fn qr<T: Real>(y: &Array2<T>, rng: &mut ChaCha8Rng) -> Qr<T> {
             r[[j, j]] = after;
             basis.push(&w, after);
         } else {
-            full_rank = false;
             if !basis.push_random(rng, &mut w) {
                 break;
             }
+            random.push(j);
         }
     }
     let mut q = Array2::zeros((basis.len(), n));
     for (i, mut out) in q.rows_mut().into_iter().enumerate() {
         out.assign(&ArrayView1::from(basis.row(i)));
     }
-    Qr { q, r, full_rank }
+    Qr { q, r, random }
 }
 
 /// The rows of `r⁻¹` for an upper triangle, each scaled to norm 1: row `i` is the unit

@@ -293,10 +293,10 @@ fn trivial_extreme_and_limited() {
     let found = Gltr::default()
         .solve(&zero, Array1::zeros(2).view(), 1.0)
         .unwrap();
-    assert_eq!(
-        (found.outcome.stop, found.outcome.n_products),
-        (GltrStop::Converged, 0)
-    );
+    // The look takes a product per dimension here, and finds no curvature.
+    assert_eq!(found.outcome.stop, GltrStop::Converged);
+    assert_eq!(found.step, array![0.0, 0.0]);
+    assert!(found.outcome.n_products <= 2);
     let found = Gltr::default()
         .solve(&zero, array![3.0, 4.0].view(), 2.0)
         .unwrap();
@@ -339,6 +339,116 @@ fn trivial_extreme_and_limited() {
         (GltrStop::MaxIterations, 3)
     );
     assert!(found.outcome.model < 0.0);
+}
+
+/// `min ½zᵀBz` in the ball: `½λ_min Δ²` along the leftmost eigenvector.
+#[test]
+fn without_a_gradient_the_curvature_decides() {
+    let found = Gltr::default()
+        .solve(
+            &DiagonalOperator::new(array![-2.0_f64, 1.0]),
+            array![0.0, 0.0].view(),
+            1.0,
+        )
+        .unwrap();
+    let out = found.outcome;
+    assert_eq!((out.stop, out.place), (GltrStop::Converged, GltrPlace::HardCase));
+    assert!((out.model + 1.0).abs() < 1e-14 && (out.lambda - 2.0).abs() < 1e-14);
+    assert!((found.step[0].abs() - 1.0).abs() < 1e-14);
+    // The test of scipy's trust-exact solver without a gradient, radius 1.1.
+    let b = DenseOperator::new(array![
+        [0.88547534_f64, 2.90692271, 0.98440885, -0.78911503, -0.28035809],
+        [2.90692271, -0.04618819, 0.32867263, -0.83737945, 0.17116396],
+        [0.98440885, 0.32867263, -0.87355957, -0.06521957, -1.43030957],
+        [-0.78911503, -0.83737945, -0.06521957, -1.645709, -0.33887298],
+        [-0.28035809, 0.17116396, -1.43030957, -0.33887298, -1.68586978]
+    ])
+    .unwrap();
+    let out = Gltr::default()
+        .solve(&b, Array1::zeros(5).view(), 1.1)
+        .unwrap()
+        .outcome;
+    assert_eq!(out.stop, GltrStop::Converged);
+    assert!((out.model + 1.727_138_680_114_041_4).abs() < 1e-13, "{out:?}");
+    for n in [1, 2, 30, 200] {
+        let spectrum = Array1::linspace(-1.0, 3.0, n);
+        let b = DenseOperator::new(with_spectrum(&spectrum, 3)).unwrap();
+        for radius in [1e-3, 1.0, 1e3] {
+            let out = Gltr::default()
+                .solve(&b, Array1::zeros(n).view(), radius)
+                .unwrap()
+                .outcome;
+            assert_eq!(out.stop, GltrStop::Converged);
+            let exact = -0.5 * radius * radius;
+            assert!((out.model / exact - 1.0).abs() < 1e-12, "{n} {radius}: {out:?}");
+        }
+        // Without negative curvature the step is zero.
+        let b = DiagonalOperator::new(Array1::linspace(0.5, 3.0, n));
+        let found = Gltr::default()
+            .solve(&b, Array1::zeros(n).view(), 1.0)
+            .unwrap();
+        assert_eq!(found.outcome.place, GltrPlace::Interior);
+        assert!(found.step.iter().all(|z| *z == 0.0));
+        assert!(found.outcome.n_products <= 31);
+    }
+    let blind = Gltr {
+        probe: 0,
+        ..Gltr::default()
+    };
+    let out = blind.solve(&b, Array1::zeros(5).view(), 1.1).unwrap().outcome;
+    assert_eq!(out.n_products, 0);
+}
+
+#[test]
+fn tiny_gradients_are_gradients() {
+    let b = DiagonalOperator::new(array![-2.0_f64, 1.0, 3.0]);
+    for size in [1e-150, 1e-154, 1e-160, 1e-200, 1e-290, 1e-300] {
+        for radius in [1e-3, 1.0, 100.0] {
+            let found = Gltr::default()
+                .solve(&b, (array![0.6, 0.8, -0.3] * size).view(), radius)
+                .unwrap();
+            let out = found.outcome;
+            assert_eq!(out.stop, GltrStop::Converged, "{size:e} {radius}: {out:?}");
+            assert!((out.model / (radius * radius) + 1.0).abs() < 1e-12, "{size:e}: {out:?}");
+            assert!((out.lambda - 2.0).abs() < 1e-14);
+        }
+    }
+    // Inside of the ball, where the step is as small as the gradient.
+    let b = DiagonalOperator::new(array![1.0_f64, 2.0]);
+    let found = Gltr::default()
+        .solve(&b, array![1e-200, -1e-200].view(), 1.0)
+        .unwrap();
+    assert_eq!(found.outcome.place, GltrPlace::Interior);
+    assert!((found.step[0] * 1e200 + 1.0).abs() < 1e-14);
+}
+
+/// Within a tenth of the lowest model on the boundary, for about the products of truncated CG.
+#[test]
+fn a_tenth_of_the_model_is_cheap() {
+    let n = 1000;
+    for (low, high) in [(1e-3, 10.0), (-1.0, 10.0), (-10.0, 10.0)] {
+        let b = DiagonalOperator::new(Array1::linspace(low, high, n));
+        let g = normal(n, 11);
+        for radius in [0.1, 1.0, 3.0, 10.0] {
+            let exact = Gltr::default().solve(&b, g.view(), radius).unwrap().outcome;
+            let tenth = Gltr {
+                model_tolerance: 0.1,
+                ..Gltr::default()
+            };
+            let out = tenth.solve(&b, g.view(), radius).unwrap().outcome;
+            let cg = TruncatedCg::default().solve(&b, g.view(), radius).unwrap().outcome;
+            println!(
+                "{low} {radius}: exact {}, a tenth {}, truncated {}; models {:.4} {:.4} {:.4}",
+                exact.n_products, out.n_products, cg.n_products, exact.model, out.model, cg.model
+            );
+            assert_eq!(out.stop, GltrStop::Converged);
+            assert!(out.model <= 0.9 * exact.model);
+            if out.place != GltrPlace::Interior {
+                assert!(out.model <= 0.999 * cg.model || out.model <= 0.9 * exact.model);
+                assert!(out.n_products <= 2 * cg.n_products + 10);
+            }
+        }
+    }
 }
 
 #[test]
