@@ -29,12 +29,17 @@ pub(crate) struct Measured<T> {
     vector: Vec<T>,
     value: T,
     residual: T,
-    /// `‖Au − p‖`, with `p` what the solver's own numbers make of `Au`: the errors of the products
-    /// with `u` and with the basis that `u` is made of, whatever the residual is.
+    /// The noise of products, from `e = Au − p` with `p` what the solver's own numbers make of `Au`:
+    /// the errors of the products with `u` and with the basis that `u` is made of, whatever the
+    /// residual is. See [`loudness`].
     pub(crate) noise: T,
     /// Whether the product is finite; the numbers are of no use if it is not.
     pub(crate) finite: bool,
 }
+
+/// The vector is multiplied this long, and the product divided again. Where products are rounded to
+/// fewer bits than their type has, the same vector would repeat the errors that are to be seen.
+const LENGTH: f64 = 0.7;
 
 /// Multiplies a vector of about norm 1. `compare` turns the residual `Au − θu` (third argument) of
 /// the Rayleigh quotient `θ` (first) of `u` (second) into the difference from what was expected.
@@ -49,8 +54,12 @@ where
     A: LinearOperator<T> + ?Sized,
 {
     let mut vector = vector.to_vec();
+    let length = T::of(LENGTH);
     scale(norm2(&vector).recip(), &mut vector);
-    apply(a, &vector, w);
+    let mut image: Vec<T> = vector.iter().map(|&v| v * length).collect();
+    apply(a, &image, w);
+    w.iter_mut().for_each(|w| *w /= length);
+    image.copy_from_slice(w);
     let value = dot(&vector, w);
     axpy(-value, &vector, w);
     let residual = norm2(w);
@@ -58,7 +67,7 @@ where
     let mut noise = T::zero();
     if finite {
         compare(value, &vector, w);
-        noise = norm2(w);
+        noise = loudness(w, &image);
     }
     Measured {
         vector,
@@ -67,6 +76,20 @@ where
         noise,
         finite,
     }
+}
+
+/// An estimate from above of the error of a product `y`, from a difference `e` of two of that kind.
+///
+/// Errors in proportion to the entries are largest where a vector is, and a single entry may be
+/// small in the difference by chance. So the largest error of an entry that is not small, relative
+/// to it, is taken for all of them; and four times that, as these are few samples.
+fn loudness<T: Real>(e: &[T], y: &[T]) -> T {
+    let size = norm2(y);
+    let small = T::of(0.5) * size / T::of((y.len().max(1) as f64).sqrt());
+    let large = e.iter().zip(y).filter(|(_, y)| y.abs() > small);
+    let parts = large.map(|(&e, &y)| (e / y).abs());
+    let all = size * parts.fold(T::zero(), T::max);
+    T::of(4.0) * norm2(e).max(all)
 }
 
 /// The largest of the noises of finite products, and of `other`.
@@ -125,7 +148,11 @@ impl<T: Real> Neighbours<'_, T> {
         }
         let most = residual + self.noise;
         let gap = self.gap(index, false);
-        let sharp = if gap > most { most * (most / gap) } else { most };
+        let sharp = if gap > most {
+            most * (most / gap)
+        } else {
+            most
+        };
         let apart = self.gap(index, true);
         let reach = residual + self.allowance();
         let angle_bound = if apart > reach {

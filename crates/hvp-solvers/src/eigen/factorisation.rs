@@ -39,14 +39,14 @@ pub(super) struct Factorisation<T> {
     /// what they couple to, and mixtures of those.
     pub(super) lost: Vec<T>,
     /// Eigenvectors, eigenvalues (ascending) and residuals of the last Ritz step.
-    y: Vec<T>,
+    pub(super) y: Vec<T>,
     pub(super) theta: Vec<T>,
     pub(super) residual: Vec<T>,
     /// What of the residuals was lost.
     unseen: Vec<T>,
     /// `C Y`, a pending vector a row: the residuals as vectors.
     coupling: Vec<T>,
-    scratch: Vec<T>,
+    pub(super) scratch: Vec<T>,
     /// Indices into `theta`, the most wanted first.
     pub(super) order: Vec<usize>,
     pub(super) norm: T,
@@ -273,10 +273,18 @@ impl<T: Real> Factorisation<T> {
             }
             let lost = (0..m).fold(T::zero(), |sum, j| {
                 let part = self.y[j * m + i] * self.lost[j];
-                if part == T::zero() { sum } else { sum.hypot(part) }
+                if part == T::zero() {
+                    sum
+                } else {
+                    sum.hypot(part)
+                }
             });
             self.unseen[i] = lost;
-            self.residual[i] = if lost == T::zero() { size } else { size.hypot(lost) };
+            self.residual[i] = if lost == T::zero() {
+                size
+            } else {
+                size.hypot(lost)
+            };
         }
         order_by_want(which, &self.theta[..m], &mut self.order);
         true

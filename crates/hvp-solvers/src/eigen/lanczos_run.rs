@@ -5,9 +5,9 @@ use ndarray::Array1;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::copies::Look;
 use super::factorisation::Factorisation;
 use super::lanczos::{Lanczos, Start};
-use super::copies::Look;
 use super::outcome::{CopiesCheck, EigenOutcome, EigenStop};
 use super::which::MultiplicityProbe;
 use crate::bits;
@@ -263,7 +263,7 @@ impl<T: Real> LanczosRun<T> {
             return Ok(Some(CopiesCheck::Unfinished));
         }
         let most = self.s.n_products.max(FEWEST);
-        Ok(match self.s.look(a, range, most)? {
+        Ok(match self.s.look(a, range, self.wanted, most)? {
             Look::Found => None,
             Look::Clear => Some(CopiesCheck::Passed),
             Look::Open => Some(CopiesCheck::Unfinished),

@@ -47,7 +47,8 @@ impl End {
 /// - **Cost**: a product, a solve with `M` and about `60·n·block` flops an iteration for each pair
 ///   that has not converged. Products come in blocks.
 /// - **Memory**: `6·block` vectors; nothing is allocated in the loop.
-/// - **Convergence**: as [`Lanczos`](super::Lanczos), by residuals that are confirmed by products.
+/// - **Convergence**: as [`Lanczos`](super::Lanczos), by residuals that are confirmed by products and
+///   of which rounding leaves `10·eps·‖A‖`.
 ///
 /// ```
 /// use hvp_solvers::eigen::{End, Lobpcg};

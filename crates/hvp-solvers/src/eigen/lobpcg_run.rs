@@ -129,16 +129,22 @@ impl<T: Real> LobpcgState<T> {
 
     /// Residuals of `X`; counts the wanted pairs within tolerance.
     pub(super) fn measure(&mut self) -> usize {
-        let tolerance = self.config.tolerance;
         for k in 0..self.block {
             self.residual_of(k);
             self.residual[k] = norm2(&self.work.r);
-            self.active[k] = !within(self.theta[k], self.residual[k], tolerance, self.norm);
+            self.active[k] = !self.is_small(self.theta[k], self.residual[k]);
         }
         self.active[..self.config.k]
             .iter()
             .filter(|active| !**active)
             .count()
+    }
+
+    /// Whether a residual is within tolerance, or what rounding leaves of the difference of two
+    /// vectors of length `‖A‖` that are recombined in every iteration.
+    pub(super) fn is_small(&self, theta: T, residual: T) -> bool {
+        let rounding = T::of(10.0) * T::epsilon() * self.norm;
+        residual <= rounding || within(theta, residual, self.config.tolerance, self.norm)
     }
 
     /// `r ← A x_k − θ_k x_k`.

@@ -6,11 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::basis::Basis;
-use super::certificate::{Neighbours, loudest, measure, within};
+use super::certificate::{Neighbours, loudest, measure};
 use super::lobpcg::{End, Lobpcg};
-use super::outcome::{
-    CopiesCheck, EigenOutcome, EigenPair, EigenStats, EigenStop, relative,
-};
+use super::outcome::{CopiesCheck, EigenOutcome, EigenPair, EigenStats, EigenStop, relative};
 use super::which::sort_pairs;
 use crate::bits;
 use crate::error::{Quantity, SolverError, check_len, check_setting};
@@ -285,8 +283,7 @@ impl<T: Real> LobpcgState<T> {
                 *stop = EigenStop::NonFinite { what };
             }
             let mut pair = neighbours.pair(measured, index);
-            let tolerance = self.config.tolerance;
-            let small = within(pair.value, self.residual[index], tolerance, self.norm);
+            let small = self.is_small(pair.value, self.residual[index]);
             pair.converged = finite && (*stop == EigenStop::Converged || small);
             pairs.push(pair);
         }

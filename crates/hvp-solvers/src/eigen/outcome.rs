@@ -98,9 +98,9 @@ pub struct EigenStats {
     /// The largest deviation from symmetry seen, relative to `‖A‖`: about `eps` for a
     /// symmetric operator. A larger number means that the products are wrong.
     pub asymmetry: f64,
-    /// The largest error of a product that was seen, relative to `‖A‖`; at least `asymmetry`. The
-    /// product of each returned vector is compared with what the products of the basis make of it:
-    /// a few `eps` for products that are exact up to rounding, more if they are rounded to a
+    /// An estimate from above of the error of a product, relative to `‖A‖`; at least `asymmetry`. The
+    /// product of each returned vector, at another length, is compared with what the products of
+    /// the basis make of it: a few `eps` for products that are exact up to rounding, more if they are rounded to a
     /// smaller type, or random.
     pub noise: f64,
     /// The largest `‖Av‖` over unit vectors `v` seen, a lower bound of `‖A‖`.

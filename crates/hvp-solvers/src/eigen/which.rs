@@ -21,7 +21,7 @@ pub enum Which {
 /// When to look for copies of eigenvalues that a single Krylov space cannot show.
 ///
 /// In exact arithmetic the Krylov space of one vector holds one copy of each eigenvalue. A look is
-/// a Lanczos run from a random vector orthogonal to everything that the solve has seen. It ends
+/// a Lanczos run from a random vector orthogonal to the pairs that have converged. It ends
 /// when the run shows an eigenvalue that belongs among the wanted ones, and the solve then goes on;
 /// or when the largest part that such an eigenvector can have in the random vector, by
 /// the run's own moments (Gauss–Radau), is so small that it has less than one chance in a thousand.

@@ -4,9 +4,9 @@ use ad_core::Real;
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-use super::checks::attainable;
 use super::block_cg::BlockCg;
 use super::cg::CgStop;
+use super::checks::attainable;
 use super::several::Ended;
 use crate::bits;
 use crate::vector::{norm2, power_of_two_below};

@@ -109,7 +109,8 @@ impl SpectralEstimate {
         }
     }
 
-    /// Estimates `tr f(A)`. The bar is that of the random probes; the error of the
+    /// Estimates `tr f(A)`. The bar is that of the random probes, and what rounding of the nodes may
+    /// do to `f` ([`Quadrature::resolution`]); the error of the
     /// quadrature, which falls geometrically for smooth `f`, is not in it (see
     /// [`trace_bounds`](Self::trace_bounds)). Meant for 95 %, the bar covered 92 to 93.3 % of 300
     /// seeds on four spectra (`f` an exponential, 10 probes).
@@ -122,6 +123,8 @@ impl SpectralEstimate {
         let nodes = || self.quadratures.iter().flat_map(|q| &q.nodes);
         if self.stop == TraceStop::Estimated && nodes().any(|&node| !f(node).is_finite()) {
             found.stop = TraceStop::OutsideDomain;
+        } else if self.stop == TraceStop::Estimated {
+            found.error_bar += self.mean(|q| n * q.rounding_of(&f)).value;
         }
         found
     }

@@ -51,6 +51,18 @@ impl Quadrature {
         sum(&self.nodes, &self.weights, f)
     }
 
+    /// How much `Σ τₖ f(θₖ)` changes if every node is off by the resolution, as far as `f` is finite
+    /// there.
+    pub(super) fn rounding_of(&self, f: impl Fn(f64) -> f64) -> f64 {
+        let change = |x: f64| {
+            let (here, d) = (f(x), self.resolution);
+            let changes = [f(x - d), f(x + d)].map(|there| (there - here).abs());
+            let finite = changes.into_iter().filter(|change| change.is_finite());
+            finite.fold(0.0, f64::max)
+        };
+        sum(&self.nodes, &self.weights, change)
+    }
+
     /// Nodes closer than this to each other or to a point are the same for all that the
     /// run can tell: a multiple of `eps·‖A‖`.
     pub fn resolution(&self) -> f64 {

@@ -90,7 +90,9 @@ fn beyond_range<T: Real>(n: usize, forms: &[f64], random: &[usize], n_products: 
     let values: Vec<f64> = beyond.iter().map(|form| inside + dim * form).collect();
     // A product is off by about eps·‖A‖ in a random direction, and its forms by 1/√n of that.
     let noise = 10.0 * dim.sqrt() * T::epsilon().as_f64() * size;
-    let most = beyond.iter().fold(0.0, |most: f64, form| most.max(form.abs()));
+    let most = beyond
+        .iter()
+        .fold(0.0, |most: f64, form| most.max(form.abs()));
     let low_rank = dim * most <= noise;
     let mut rounding = rounding::<T>(forms.len(), size).max(noise);
     if values.len() == 1 {

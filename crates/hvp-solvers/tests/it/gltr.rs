@@ -352,16 +352,43 @@ fn without_a_gradient_the_curvature_decides() {
         )
         .unwrap();
     let out = found.outcome;
-    assert_eq!((out.stop, out.place), (GltrStop::Converged, GltrPlace::HardCase));
+    assert_eq!(
+        (out.stop, out.place),
+        (GltrStop::Converged, GltrPlace::HardCase)
+    );
     assert!((out.model + 1.0).abs() < 1e-14 && (out.lambda - 2.0).abs() < 1e-14);
     assert!((found.step[0].abs() - 1.0).abs() < 1e-14);
     // The test of scipy's trust-exact solver without a gradient, radius 1.1.
     let b = DenseOperator::new(array![
-        [0.88547534_f64, 2.90692271, 0.98440885, -0.78911503, -0.28035809],
+        [
+            0.88547534_f64,
+            2.90692271,
+            0.98440885,
+            -0.78911503,
+            -0.28035809
+        ],
         [2.90692271, -0.04618819, 0.32867263, -0.83737945, 0.17116396],
-        [0.98440885, 0.32867263, -0.87355957, -0.06521957, -1.43030957],
-        [-0.78911503, -0.83737945, -0.06521957, -1.645709, -0.33887298],
-        [-0.28035809, 0.17116396, -1.43030957, -0.33887298, -1.68586978]
+        [
+            0.98440885,
+            0.32867263,
+            -0.87355957,
+            -0.06521957,
+            -1.43030957
+        ],
+        [
+            -0.78911503,
+            -0.83737945,
+            -0.06521957,
+            -1.645709,
+            -0.33887298
+        ],
+        [
+            -0.28035809,
+            0.17116396,
+            -1.43030957,
+            -0.33887298,
+            -1.68586978
+        ]
     ])
     .unwrap();
     let out = Gltr::default()
@@ -369,7 +396,10 @@ fn without_a_gradient_the_curvature_decides() {
         .unwrap()
         .outcome;
     assert_eq!(out.stop, GltrStop::Converged);
-    assert!((out.model + 1.727_138_680_114_041_4).abs() < 1e-13, "{out:?}");
+    assert!(
+        (out.model + 1.727_138_680_114_041_4).abs() < 1e-13,
+        "{out:?}"
+    );
     for n in [1, 2, 30, 200] {
         let spectrum = Array1::linspace(-1.0, 3.0, n);
         let b = DenseOperator::new(with_spectrum(&spectrum, 3)).unwrap();
@@ -380,7 +410,10 @@ fn without_a_gradient_the_curvature_decides() {
                 .outcome;
             assert_eq!(out.stop, GltrStop::Converged);
             let exact = -0.5 * radius * radius;
-            assert!((out.model / exact - 1.0).abs() < 1e-12, "{n} {radius}: {out:?}");
+            assert!(
+                (out.model / exact - 1.0).abs() < 1e-12,
+                "{n} {radius}: {out:?}"
+            );
         }
         // Without negative curvature the step is zero.
         let b = DiagonalOperator::new(Array1::linspace(0.5, 3.0, n));
@@ -395,7 +428,10 @@ fn without_a_gradient_the_curvature_decides() {
         probe: 0,
         ..Gltr::default()
     };
-    let out = blind.solve(&b, Array1::zeros(5).view(), 1.1).unwrap().outcome;
+    let out = blind
+        .solve(&b, Array1::zeros(5).view(), 1.1)
+        .unwrap()
+        .outcome;
     assert_eq!(out.n_products, 0);
 }
 
@@ -409,7 +445,10 @@ fn tiny_gradients_are_gradients() {
                 .unwrap();
             let out = found.outcome;
             assert_eq!(out.stop, GltrStop::Converged, "{size:e} {radius}: {out:?}");
-            assert!((out.model / (radius * radius) + 1.0).abs() < 1e-12, "{size:e}: {out:?}");
+            assert!(
+                (out.model / (radius * radius) + 1.0).abs() < 1e-12,
+                "{size:e}: {out:?}"
+            );
             assert!((out.lambda - 2.0).abs() < 1e-14);
         }
     }
@@ -436,7 +475,10 @@ fn a_tenth_of_the_model_is_cheap() {
                 ..Gltr::default()
             };
             let out = tenth.solve(&b, g.view(), radius).unwrap().outcome;
-            let cg = TruncatedCg::default().solve(&b, g.view(), radius).unwrap().outcome;
+            let cg = TruncatedCg::default()
+                .solve(&b, g.view(), radius)
+                .unwrap()
+                .outcome;
             println!(
                 "{low} {radius}: exact {}, a tenth {}, truncated {}; models {:.4} {:.4} {:.4}",
                 exact.n_products, out.n_products, cg.n_products, exact.model, out.model, cg.model

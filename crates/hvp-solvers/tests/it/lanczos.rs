@@ -82,7 +82,8 @@ fn laplacian_50_by_51_at_both_ends() {
 
 /// ARPACK's products for the same pairs: scipy 1.17.1, `eigsh(k=10, tol=0)` with eigenvectors, means of
 /// five random starts (LA 630 613 648 640 747, SA 732 704 717 700 720). It holds 21 vectors there,
-/// Lanczos 30 here; with 30, ARPACK takes 621 and 715.
+/// Lanczos 30 here and more later; with 30, ARPACK takes 621 and 715. ARPACK does not look for missed
+/// copies: what that takes is counted apart.
 #[test]
 fn no_more_products_than_arpack() {
     let a = laplacian(50, 51);
@@ -92,10 +93,16 @@ fn no_more_products_than_arpack() {
                 seed,
                 ..Lanczos::new(10, which)
             };
-            let usual = config.solve(&a).unwrap().stats.n_products;
+            let usual = config.solve(&a).unwrap().stats;
             config.ncv = Some(21);
-            let tight = config.solve(&a).unwrap().stats.n_products;
-            println!("{which:?}, seed {seed}: {usual}, with 21 vectors {tight}, ARPACK {arpack}");
+            let tight = config.solve(&a).unwrap().stats;
+            let looks = (usual.n_probe_products, tight.n_probe_products);
+            // With the look the usual size stays below ARPACK's products without one.
+            assert!((usual.n_products as f64) <= arpack, "{which:?} {seed}");
+            let (usual, tight) = (usual.n_products - looks.0, tight.n_products - looks.1);
+            println!(
+                "{which:?}, seed {seed}: {usual}, with 21 vectors {tight}, ARPACK {arpack}; looks {looks:?}"
+            );
             assert!((usual as f64) <= 1.1 * arpack, "{which:?} {seed}");
             assert!((tight as f64) <= 1.1 * arpack, "{which:?} {seed}");
         }

@@ -33,8 +33,8 @@ fn the_cycle_has_pairs() {
             ..Lanczos::new(5, Which::Smallest)
         };
         let found = config.solve(&a).unwrap();
-        certify(&a, &found, &exact);
         assert_eq!(a.count(), found.stats.n_products as u64);
+        certify(&a, &found, &exact);
         println!("cycle, seed {seed}: {:?} {:?}", found.copies, found.stats);
         assert!(
             matches!(found.copies, CopiesCheck::Passed | CopiesCheck::NotNeeded),
@@ -96,7 +96,11 @@ fn copies_of_many_kinds() {
         let mut exact = vec![50.0; 20];
         exact.extend([1.0, 1.0]);
         certify(&a, &solve(&two, 22, Which::Largest), &exact);
-        certify(&a, &solve(&two, 3, Which::BothEnds), &[1.0, 1.0, 1.0, 50.0, 50.0, 50.0]);
+        certify(
+            &a,
+            &solve(&two, 3, Which::BothEnds),
+            &[1.0, 1.0, 1.0, 50.0, 50.0, 50.0],
+        );
         let a = value(triples.clone());
         let exact = [99.0, 99.0, 99.0, 98.0, 98.0];
         certify(&a, &solve(&triples, 5, Which::Largest), &exact);
@@ -125,7 +129,7 @@ fn copies_of_many_kinds() {
 /// What a look costs where there is nothing to find.
 #[test]
 fn a_look_behind_a_gap_is_cheap() {
-    let outliers = Array1::from_shape_fn(2000, |i| {
+    let outliers = Array1::from_shape_fn(500, |i| {
         if i < 5 {
             1.0 / (1.0 + i as f64)
         } else {
@@ -140,7 +144,10 @@ fn a_look_behind_a_gap_is_cheap() {
         };
         let found = config.solve(&a).unwrap();
         let stats = found.stats;
-        println!("outliers: {} of {}", stats.n_probe_products, stats.n_products);
+        println!(
+            "outliers: {} of {}",
+            stats.n_probe_products, stats.n_products
+        );
         assert_eq!(found.copies, CopiesCheck::Passed);
         assert!(stats.n_probe_products <= 10, "{stats:?}");
         let never = Lanczos {

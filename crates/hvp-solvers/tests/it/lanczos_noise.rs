@@ -60,7 +60,11 @@ fn products_rounded_to_single_precision() {
             "seed {seed}: error {error:e}, bound {:e}, noise {:e}",
             pair.error_bound, found.stats.noise
         );
-        assert!(error <= pair.error_bound, "{error:e} {:e}", pair.error_bound);
+        assert!(
+            error <= pair.error_bound,
+            "{error:e} {:e}",
+            pair.error_bound
+        );
         // And says no more than that the products are single.
         assert!(pair.error_bound < 1e-6 && found.stats.noise < 1e-6);
     }
@@ -74,7 +78,13 @@ fn bounds_hold_at_every_level_of_noise() {
         Array1::from_shape_fn(n, |j| 0.7_f64.powi(j as i32)),
         Array1::from_shape_fn(n, |j| ((j + 1) as f64).powi(-2)),
         Array1::from_shape_fn(n, |j| (j as f64 - 20.0) * 0.1),
-        Array1::from_shape_fn(n, |j| if j < 3 { 1.0 + j as f64 } else { 1e-3 * j as f64 }),
+        Array1::from_shape_fn(n, |j| {
+            if j < 3 {
+                1.0 + j as f64
+            } else {
+                1e-3 * j as f64
+            }
+        }),
         Array1::from_shape_fn(n, |j| (j / 2) as f64),
     ];
     for (index, spectrum) in spectra.iter().enumerate() {
