@@ -5,7 +5,7 @@ use ndarray::{ArrayView1, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 
 use super::basis::Basis;
-use super::certificate::{Neighbours, allowed, loudest, measure, within};
+use super::certificate::{Measured, Neighbours, allowed, loudest, measure, within};
 use super::outcome::{CopiesCheck, EigenOutcome, EigenPair, EigenStats, EigenStop, relative};
 use super::symmetric::eigen_in_place;
 use super::which::{Which, order_by_want, sort_pairs};
@@ -389,6 +389,36 @@ impl<T: Real> Factorisation<T> {
         self.fill_up();
     }
 
+    /// Multiplies the wanted Ritz vectors, which are the first of the basis from then on.
+    fn measure<A>(&mut self, a: &A, wanted: usize) -> Vec<Measured<T>>
+    where
+        A: LinearOperator<T> + ?Sized,
+    {
+        let (m, n, pending) = (self.done, self.n, self.pending());
+        self.basis
+            .rotate_head(m, &self.y[..m * m], &self.order[..wanted]);
+        let mut all = Vec::with_capacity(wanted);
+        for (k, &index) in self.order[..wanted].iter().enumerate() {
+            let (theta, coupling, basis) = (self.theta[index], &self.coupling, &self.basis);
+            // In exact arithmetic Au = θu + Σ cₚ p over the pending vectors.
+            let compare = |value: T, u: &[T], w: &mut [T]| {
+                axpy(value - theta, u, w);
+                for p in 0..pending {
+                    axpy(-coupling[p * self.ncv + index], basis.row(wanted + p), w);
+                }
+            };
+            let mut measured = measure(a, basis.row(k), &mut self.w[..n], compare);
+            // What was lost is no error of the product, and hides a smaller one. The factor is for
+            // what is added to a difference to be on the safe side.
+            if measured.noise <= T::of(20.0) * self.unseen[index] {
+                measured.noise = T::zero();
+            }
+            all.push(measured);
+            self.n_products += 1;
+        }
+        all
+    }
+
     /// The wanted pairs with residuals recomputed by products, and bounds.
     pub(super) fn outcome<A>(
         mut self,
@@ -401,31 +431,14 @@ impl<T: Real> Factorisation<T> {
     where
         A: LinearOperator<T> + ?Sized,
     {
-        let (m, n) = (self.done, self.n);
+        let m = self.done;
         let mut stop = stop;
         let mut wanted = wanted.min(m);
         if stop != EigenStop::Converged && !self.ritz(which) {
             wanted = 0;
         }
         self.order.truncate(wanted);
-        let pending = self.pending();
-        self.basis.rotate_head(m, &self.y[..m * m], &self.order);
-        let mut all = Vec::with_capacity(wanted);
-        for (k, &index) in self.order.iter().enumerate() {
-            let (theta, coupling, basis) = (self.theta[index], &self.coupling, &self.basis);
-            // In exact arithmetic Au = θu + Σ cₚ p over the pending vectors.
-            let compare = |value: T, u: &[T], w: &mut [T]| {
-                axpy(value - theta, u, w);
-                for p in 0..pending {
-                    axpy(-coupling[p * self.ncv + index], basis.row(wanted + p), w);
-                }
-            };
-            let mut measured = measure(a, basis.row(k), &mut self.w[..n], compare);
-            // What was lost is no error of the product.
-            measured.noise = (measured.noise - self.unseen[index]).max(T::zero());
-            all.push(measured);
-            self.n_products += 1;
-        }
+        let all = self.measure(a, wanted);
         self.basis.truncate(wanted);
         let orthogonality = self.basis.orthogonality().as_f64();
         let noise = loudest(&all, self.asymmetry);

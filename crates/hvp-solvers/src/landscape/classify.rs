@@ -47,7 +47,7 @@ pub struct Classifier {
     /// The largest dimension of a matrix to write down. Default 400.
     pub dense_limit: usize,
     /// Bytes that may be held at a time: three matrices of `n²` numbers for the dense
-    /// route, `ncv + 4` vectors for Lanczos with `ncv ≤ 40`. Default 1 GiB.
+    /// route, `ncv + 6` vectors for Lanczos with `ncv ≤ 40`. Default 1 GiB.
     pub memory_budget: usize,
     /// Restarts of each run of Lanczos. Default 100.
     pub max_restarts: usize,
@@ -131,7 +131,7 @@ impl Classifier {
             enough,
             "at least 10 vectors",
         )?;
-        self.lanczos(a, vectors - 4)
+        self.lanczos(a, vectors - 6)
     }
 
     fn lanczos<T, A>(&self, a: &A, vectors: usize) -> Result<PointReport<T>, SolverError>
@@ -251,30 +251,7 @@ where
         high.abs()
     };
     let zero = rounding::<T>(n) * norm;
-    let mut w = vec![T::zero(); n];
-    let all: Vec<_> = [0, n - 1]
-        .into_iter()
-        .map(|index| {
-            let compare = |value: T, u: &[T], w: &mut [T]| axpy(value - values[index], u, w);
-            measure(a, &vectors.row(index).to_vec(), &mut w, compare)
-        })
-        .collect();
-    // Each value is off by the rounding of a backward stable solver.
-    let neighbours = Neighbours {
-        theta: &values,
-        residual: &vec![zero; n],
-        ends: (true, true),
-        norm,
-        noise: loudest(&all, T::zero()),
-    };
-    let mut pairs = all.into_iter().zip([0, n - 1]).map(|(measured, index)| {
-        let finite = measured.finite;
-        let mut pair = neighbours.pair(measured, index);
-        pair.converged = finite;
-        pair
-    });
-    report.smallest = pairs.next();
-    report.largest = pairs.next();
+    [report.smallest, report.largest] = ends(a, &values, &vectors, norm);
     report.n_products += 2;
     report.zero_tolerance = zero;
     let negative = values.iter().filter(|v| **v < -zero).count();
@@ -286,6 +263,35 @@ where
     });
     report.kind = classify_kind(low, high, zero);
     Ok(report)
+}
+
+/// The pairs at both ends, with bounds; `values` are ascending and there is one at least.
+fn ends<T, A>(a: &A, values: &[T], vectors: &Array2<T>, norm: T) -> [Option<EigenPair<T>>; 2]
+where
+    T: DenseReal,
+    A: LinearOperator<T> + ?Sized,
+{
+    let n = values.len();
+    let mut w = vec![T::zero(); n];
+    let all = [0, n - 1].map(|index| {
+        let compare = |value: T, u: &[T], w: &mut [T]| axpy(value - values[index], u, w);
+        measure(a, &vectors.row(index).to_vec(), &mut w, compare)
+    });
+    // Each value is off by the rounding of a backward stable solver.
+    let neighbours = Neighbours {
+        theta: values,
+        residual: &vec![rounding::<T>(n) * norm; n],
+        ends: (true, true),
+        norm,
+        noise: loudest(&all, T::zero()),
+    };
+    let mut index = [0, n - 1].into_iter();
+    all.map(|measured| {
+        let finite = measured.finite;
+        let mut pair = neighbours.pair(measured, index.next()?);
+        pair.converged = finite;
+        Some(pair)
+    })
 }
 
 /// The matrix of an operator, from unit vectors in blocks.

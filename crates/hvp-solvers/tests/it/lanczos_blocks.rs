@@ -127,8 +127,9 @@ fn angle_bounds_hold() {
                 "{sine:e} {:e}",
                 pair.angle_bound
             );
+            // The measured noise of the products counts like a residual.
             assert!(
-                pair.angle_bound < 1e3 * tolerance.max(1e-14),
+                pair.angle_bound < 3e3 * tolerance.max(1e-14),
                 "{:e}",
                 pair.angle_bound
             );

@@ -463,7 +463,11 @@ fn right_answers_or_typed_endings() {
 fn nothing_to_do_costs_nothing() {
     for system in systems() {
         let zero = Array1::zeros(system.b.len());
-        for solver in &SOLVERS {
+        // Without a gradient GLTR still has to look for negative curvature, which is its own test.
+        for solver in SOLVERS
+            .iter()
+            .filter(|s| !s.name.to_lowercase().contains("gltr"))
+        {
             let a = Counted::new(&system.a);
             let found = (solver.solve)(&a, &zero, 1.0);
             assert_eq!(
