@@ -200,12 +200,13 @@ fn signs_are_seen_at_a_million_variables() {
     assert_eq!(found.kind, PointKind::Saddle);
     let lowest = found.smallest.unwrap();
     assert!((lowest.value + 0.1).abs() <= lowest.error_bound && lowest.error_bound < 1e-2);
-    let n = 1_400_000;
-    let a = DiagonalOperator::new(Array1::linspace(-0.1_f32, 1.0, n));
-    assert_eq!(
-        Classifier::default().classify(&a).unwrap().kind,
-        PointKind::Saddle
-    );
+    // Two signs are proven long before the ends of a line have converged.
+    let a = DiagonalOperator::new(Array1::linspace(-0.1_f32, 1.0, 1_400_000));
+    let hasty = Classifier {
+        max_restarts: 1,
+        ..Classifier::default()
+    };
+    assert_eq!(hasty.classify(&a).unwrap().kind, PointKind::Saddle);
     // The zero is still a zero.
     let n = 10_000;
     let a = DiagonalOperator::new(Array1::from_shape_fn(
