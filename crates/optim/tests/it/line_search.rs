@@ -2,7 +2,10 @@
 
 use std::f64::consts::PI;
 
+use ad_core::Real;
 use optim::line_search::{SearchOutcome, SearchStop, StrongWolfe, Trial};
+use optim::minimize::Noise;
+use proptest::prelude::*;
 
 type Phi = fn(f64) -> (f64, f64);
 
@@ -418,4 +421,119 @@ fn single_precision() {
         ((t - 2.0) * (t - 2.0), 2.0 * (t - 2.0))
     });
     assert_eq!(found.stop, SearchStop::StrongWolfe);
+}
+
+/// a₀ + a₁t + a₂t² + b·sin(ct), times 2^k, rounded to a grid, with slopes of its own and perhaps a step
+/// from which on it is not finite.
+#[derive(Debug, Clone)]
+struct Shape {
+    polynomial: [f64; 3],
+    wave: [f64; 2],
+    exponent: i32,
+    grid: f64,
+    slope_error: f64,
+    wall: f64,
+}
+
+impl Shape {
+    fn at<T: Real>(&self, t: T) -> (T, T) {
+        let t = t.as_f64();
+        if t >= self.wall {
+            return (T::nan(), T::infinity());
+        }
+        let ([a, b, c], [height, frequency]) = (self.polynomial, self.wave);
+        let value = a + b * t + c * t * t + height * (frequency * t).sin();
+        let slope = b + 2.0 * c * t + height * frequency * (frequency * t).cos();
+        let rounded = if self.grid > 0.0 {
+            (value / self.grid).round() * self.grid
+        } else {
+            value
+        };
+        let scale = 2.0_f64.powi(self.exponent);
+        let slope = slope + self.slope_error * (1e4 * t).sin();
+        (T::of(scale * rounded), T::of(scale * slope))
+    }
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let polynomial = [-1e3..1e3_f64, -10.0..1.0, -1.0..10.0];
+    let wave = [-1.0..1.0_f64, 0.1..50.0];
+    let grid = prop_oneof![Just(0.0), Just(1e-9), Just(1e-3), Just(10.0)];
+    let slope_error = prop_oneof![Just(0.0), Just(1e-6), Just(5.0)];
+    let wall = prop_oneof![Just(f64::INFINITY), Just(1e-3), 0.01..10.0_f64, Just(0.0)];
+    (polynomial, wave, -60..60_i32, grid, slope_error, wall).prop_map(
+        |(polynomial, wave, exponent, grid, slope_error, wall)| Shape {
+            polynomial,
+            wave,
+            exponent,
+            grid,
+            slope_error,
+            wall,
+        },
+    )
+}
+
+/// What holds for any function: the search returns within its evaluations, with a trial that it made,
+/// or the start; and none was lower, but by noise for the approximate conditions.
+fn ends_well<T: Real>(shape: &Shape, first_step: f64, max_evals: u64) {
+    let (value, slope) = shape.at(T::zero());
+    let start = Trial {
+        step: T::zero(),
+        value,
+        slope,
+    };
+    let settings = StrongWolfe {
+        max_evals,
+        ..StrongWolfe::default()
+    };
+    let mut trials = vec![start];
+    let mut noise = Noise::new(value);
+    let found = settings.search_with(start, T::of(first_step), &mut noise, |step| {
+        let (value, slope) = shape.at(step);
+        trials.push(Trial { step, value, slope });
+        (value, slope)
+    });
+    let context = format!("{} {shape:?} {first_step} {found:?}", T::NAME);
+    assert_eq!(found.n_evals, trials.len() as u64 - 1, "{context}");
+    assert!(found.n_evals <= max_evals, "{context}");
+    if !start.is_finite() {
+        assert_eq!(
+            (found.stop, found.n_evals),
+            (SearchStop::NonFinite, 0),
+            "{context}"
+        );
+        return;
+    }
+    assert!(trials.contains(&found.trial), "{context}");
+    let finite = trials.iter().filter(|trial| trial.is_finite());
+    let least = finite.fold(value, |least, trial| least.min(trial.value));
+    let allowance = if found.stop == SearchStop::ApproximateWolfe {
+        noise.level(found.trial.value, least)
+    } else {
+        T::zero()
+    };
+    assert!(found.trial.value <= least + allowance, "{context} {least}");
+    if found.stop == SearchStop::StrongWolfe {
+        let line = value + T::of(1e-4) * found.trial.step * slope;
+        assert!(found.trial.value <= line, "{context}");
+        assert!(found.trial.slope.abs() <= T::of(-0.9) * slope, "{context}");
+    }
+    assert_eq!(
+        found.stop == SearchStop::NoDescent,
+        slope >= T::zero(),
+        "{context}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_search_ends_with_its_lowest_trial(
+        shape in shapes(), exponent in -40..40_i32, max_evals in 1..60_u64
+    ) {
+        let first_step = 2.0_f64.powi(exponent);
+        ends_well::<f64>(&shape, first_step, max_evals);
+        ends_well::<f32>(&shape, first_step, max_evals);
+    }
 }
