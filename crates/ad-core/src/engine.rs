@@ -6,6 +6,7 @@
     reason = "bounds of the sealed public trait `Real` have to be public where nobody reaches them"
 )]
 
+use crate::error::Error;
 use crate::execute::{self, Memory};
 use crate::graph::{Graph, NodeId};
 use crate::plan::{self, Plan};
@@ -13,7 +14,7 @@ use crate::plan::{self, Plan};
 /// Planning and running for one scalar type.
 pub trait Engine: Sized {
     /// See [`plan::compile`].
-    fn compile(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Plan<Self>;
+    fn compile(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Result<Plan<Self>, Error>;
 
     /// See [`execute::run`].
     fn run(
@@ -21,7 +22,7 @@ pub trait Engine: Sized {
         memory: &mut Memory<Self>,
         inputs: &[&[Self]],
         outputs: &mut [&mut [Self]],
-    );
+    ) -> Result<(), Error>;
 
     /// See [`execute::run_observed`].
     fn run_observed(
@@ -30,13 +31,13 @@ pub trait Engine: Sized {
         inputs: &[&[Self]],
         outputs: &mut [&mut [Self]],
         after: &mut dyn FnMut(usize),
-    );
+    ) -> Result<(), Error>;
 }
 
 macro_rules! engine {
     ($($scalar:ty),*) => {$(
         impl Engine for $scalar {
-            fn compile(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Plan<Self> {
+            fn compile(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Result<Plan<Self>, Error> {
                 plan::compile(graph, outputs, n_inputs)
             }
 
@@ -45,8 +46,8 @@ macro_rules! engine {
                 memory: &mut Memory<Self>,
                 inputs: &[&[Self]],
                 outputs: &mut [&mut [Self]],
-            ) {
-                execute::run(plan, memory, inputs, outputs);
+            ) -> Result<(), Error> {
+                execute::run(plan, memory, inputs, outputs)
             }
 
             fn run_observed(
@@ -55,8 +56,8 @@ macro_rules! engine {
                 inputs: &[&[Self]],
                 outputs: &mut [&mut [Self]],
                 after: &mut dyn FnMut(usize),
-            ) {
-                execute::run_observed(plan, memory, inputs, outputs, after);
+            ) -> Result<(), Error> {
+                execute::run_observed(plan, memory, inputs, outputs, after)
             }
         }
     )*};

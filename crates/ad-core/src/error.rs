@@ -73,10 +73,41 @@ pub enum Error {
         /// The bytes that were allowed.
         budget: u128,
     },
+    /// Memory that a call needs was not to be had: what it works in, keeps or returns.
+    #[error("{what} takes {bytes} bytes, more than can be allocated")]
+    Allocation {
+        /// What takes the memory.
+        what: String,
+        /// The bytes that it takes.
+        bytes: u128,
+    },
+    /// Residuals or a strip that another function made, or another program of this one.
+    #[error("{what} was not made by this function for this call")]
+    Foreign {
+        /// What belongs elsewhere.
+        what: &'static str,
+    },
+    /// A plan did not pass its own check, so that it is not run: a mistake in this crate, not in the
+    /// call. Please report it.
+    #[error("a plan failed its own check, a mistake in ad-core: {message}")]
+    UnsoundPlan {
+        /// The address that lies outside its memory, or the buffers that overlap.
+        message: String,
+    },
     /// A function of no parameters, or an array with no elements, where some were needed.
     #[error("{what} is empty")]
     Empty {
         /// What is empty.
         what: String,
     },
+}
+
+impl Error {
+    /// The error of `len` values of `T` that could not be allocated.
+    pub(crate) fn allocation<T>(what: &str, len: usize) -> Self {
+        Self::Allocation {
+            what: what.into(),
+            bytes: len as u128 * size_of::<T>() as u128,
+        }
+    }
 }

@@ -41,6 +41,6 @@ pub use function::{
     Cost, Function, HessianOptions, HessianStrip, HessianWork, InstructionProfile, Join,
     Linearization, Point, Product, Program, Residuals, mirror_hessian,
 };
-pub use kernels::all_finite;
+pub use kernels::{all_finite, dot};
 pub use real::Real;
 pub use record::{JvpRule, Scalar, Var, VjpRule, concatenate, custom_jvp, custom_vjp, stack};

@@ -7,6 +7,18 @@ use smallvec::SmallVec;
 /// A list of sizes, axes or strides; up to four stay inline.
 pub(crate) type Dims<T = usize> = SmallVec<[T; 4]>;
 
+/// The most elements that an array of a graph has, counting an axis of size 0 as one of size 1: its
+/// bytes then fit an `isize` in either type, and so does every stride and every offset inside it.
+pub(crate) const MAX_LEN: usize = isize::MAX as usize / size_of::<f64>();
+
+/// The most vectors of a stack that one pass takes along: enough to share each residual's reading
+/// among many vectors, few enough that a pass's memory stays small.
+pub(crate) const MAX_STACK: usize = 16;
+
+/// The most elements that a recorded array has. A derived array is as long as a recorded one, or
+/// a stack of at most [`MAX_STACK`] of them, so that it keeps within [`MAX_LEN`] by itself.
+pub(crate) const MAX_RECORDED: usize = MAX_LEN / MAX_STACK;
+
 /// The shape of an array; rank 0 is a scalar.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Shape(Dims);
@@ -28,9 +40,22 @@ impl Shape {
         self.0.len()
     }
 
-    /// The number of elements, or the largest number if there are more.
+    /// The number of elements. The shape is one that [`Self::check`] let pass.
     pub(crate) fn len(&self) -> usize {
-        self.0.iter().fold(1, |len, &size| len.saturating_mul(size))
+        self.0.iter().product()
+    }
+
+    /// Refuses a shape of more than `most` elements. Axes of size 0 count as one: the strides of
+    /// an empty array must fit as well.
+    pub(crate) fn check(self, most: usize) -> Result<Self, String> {
+        let extent = self
+            .0
+            .iter()
+            .try_fold(1_usize, |extent, &size| extent.checked_mul(size.max(1)));
+        match extent {
+            Some(extent) if extent <= most => Ok(self),
+            _ => Err(format!("the shape {self} has more than {most} elements")),
+        }
     }
 
     /// The strides, in elements, of a row-major array of this shape.
@@ -127,6 +152,20 @@ mod tests {
         assert_eq!(broadcast(&[4, 1], &[3]), Some(Shape::new(&[4, 3])));
         assert_eq!(broadcast(&[], &[2, 2]), Some(Shape::new(&[2, 2])));
         assert_eq!(broadcast(&[4, 3], &[4]), None);
+    }
+
+    #[test]
+    fn shapes_are_checked_products() {
+        let check = |dims: &[usize]| Shape::new(dims).check(MAX_LEN).is_ok();
+        assert!(check(&[]));
+        assert!(check(&[MAX_LEN]) && check(&[1 << 30, 1 << 29]));
+        assert!(!check(&[MAX_LEN + 1]) && !check(&[1 << 30, 1 << 30]));
+        assert!(!check(&[1 << 32, 1 << 32]), "2⁶⁴ is 0 in 64 bits");
+        assert!(!check(&[usize::MAX, usize::MAX, 3]));
+        // No element, but strides of 2⁸⁰.
+        assert!(check(&[0, 1 << 40]) && !check(&[0, 1 << 40, 1 << 40]));
+        let error = Shape::new(&[1 << 62, 4]).check(MAX_LEN).unwrap_err();
+        assert!(error.contains("[4611686018427387904, 4]"), "{error}");
     }
 
     #[test]

@@ -10,11 +10,12 @@ mod workspace;
 
 use smallvec::SmallVec;
 
+use crate::error::Error;
 use crate::kernels::{gather, gemm};
 use crate::plan::{Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::real::Real;
 
-pub(crate) use workspace::{Memory, Pool};
+pub(crate) use workspace::{Memory, Pool, zeros};
 
 /// The first address of each space.
 struct Bases<T>(SmallVec<[*mut T; 16]>);
@@ -37,6 +38,9 @@ impl<T> Bases<T> {
 
 /// Runs a plan. Inputs that the plan does not read may be empty.
 ///
+/// # Errors
+/// [`Error::Allocation`] if the memory that the plan works in cannot be allocated.
+///
 /// # Panics
 /// If an input or an output has another length than the plan was made for: every caller checks
 /// shapes first.
@@ -45,11 +49,14 @@ pub(crate) fn run<T: Real>(
     memory: &mut Memory<T>,
     inputs: &[&[T]],
     outputs: &mut [&mut [T]],
-) {
-    run_observed(plan, memory, inputs, outputs, |_| ());
+) -> Result<(), Error> {
+    run_observed(plan, memory, inputs, outputs, |_| ())
 }
 
 /// [`run`] with a call after each instruction, which gets its number.
+///
+/// # Errors
+/// As [`run`].
 ///
 /// # Panics
 /// As [`run`].
@@ -60,7 +67,7 @@ pub(crate) fn run_observed<T: Real>(
     inputs: &[&[T]],
     outputs: &mut [&mut [T]],
     mut after: impl FnMut(usize),
-) {
+) -> Result<(), Error> {
     assert!(inputs.len() == plan.inputs.len() && outputs.len() == plan.outputs.len());
     for (input, &len) in inputs.iter().zip(&plan.inputs) {
         assert!(
@@ -72,7 +79,7 @@ pub(crate) fn run_observed<T: Real>(
     for (output, &len) in outputs.iter().zip(&plan.outputs) {
         assert_eq!(output.len(), len, "length of an output");
     }
-    memory.reserve(plan.arena + plan.scratch);
+    memory.reserve(plan.arena + plan.scratch, "the workspace of a program")?;
     let arena = memory.as_mut_ptr();
     let scratch = arena.wrapping_add(plan.arena);
     let mut bases = Bases(SmallVec::new());
@@ -87,12 +94,14 @@ pub(crate) fn run_observed<T: Real>(
         .0
         .extend(outputs.iter_mut().map(|output| output.as_mut_ptr()));
     for (at, instr) in plan.instrs.iter().enumerate() {
-        // SAFETY: planning kept every address of an instruction inside its space, whose length was
-        // checked above (inputs, outputs) or reserved (arena, scratch), it never writes to an input
-        // or a constant, and buffers that are alive together do not overlap.
+        // SAFETY: the plan was verified when it was compiled (`plan/verify.rs`): every address that
+        // an instruction reaches is inside its space, whose length was checked above (inputs,
+        // outputs) or reserved (arena, scratch); none writes to an input or a constant, and what one
+        // writes overlaps what it reads only where the kernel allows it.
         unsafe { step(instr, plan, &bases, scratch) };
         after(at);
     }
+    Ok(())
 }
 
 #[inline(always)]

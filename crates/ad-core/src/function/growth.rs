@@ -54,13 +54,13 @@ fn steps(plan: &Plan<f64>) -> usize {
 
 /// Every program of a function by name, planned.
 fn programs(f: &Function<f64>) -> Vec<(&'static str, Counts)> {
-    let linearized = f.linearized_programs(false);
+    let linearized = f.linearized_programs(false).unwrap();
     let mut all = vec![
-        ("value", Counts::of(f.value_program())),
-        ("gradient", Counts::of(f.gradient_program())),
-        ("jvp", Counts::of(f.jvp_program())),
-        ("vjp", Counts::of(f.vjp_program())),
-        ("hvp", Counts::of(f.hvp_program())),
+        ("value", Counts::of(f.value_program().unwrap())),
+        ("gradient", Counts::of(f.gradient_program().unwrap())),
+        ("jvp", Counts::of(f.jvp_program().unwrap())),
+        ("vjp", Counts::of(f.vjp_program().unwrap())),
+        ("hvp", Counts::of(f.hvp_program().unwrap())),
         ("linearize", Counts::of(&linearized.primal)),
     ];
     let products = [
@@ -69,16 +69,16 @@ fn programs(f: &Function<f64>) -> Vec<(&'static str, Counts)> {
         ("linearized vjp", Product::Vjp),
     ];
     for (name, product) in products {
-        let single = linearized.single(product).map(Counts::of);
+        let single = linearized.single(product).unwrap().map(Counts::of);
         all.push((name, single.unwrap_or_default()));
     }
-    let block = linearized.block(Product::Hvp, 4);
+    let block = linearized.block(Product::Hvp, 4).unwrap();
     let block = block.map(|block| Counts::of(&block));
     all.push(("a block of products", block.unwrap_or_default()));
-    let panels = f.panel_programs(false);
+    let panels = f.panel_programs(false).unwrap();
     let mut hessian = Counts::of(&panels.primal);
     for (_, panel) in &panels.panels {
-        if let Some(block) = panel.block(4) {
+        if let Some(block) = panel.block(4).unwrap() {
             hessian.add(Counts::of(&block));
         }
     }

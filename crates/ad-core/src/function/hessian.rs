@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
+use super::identity::Purpose;
 use super::linearization::with_tangent;
-use super::programs::ProductProgram;
-use super::{Function, Point, Product, Residuals};
+use super::{Function, Point, Product, Residuals, matrix};
 use crate::error::Error;
 use crate::real::Real;
 
@@ -156,10 +156,10 @@ impl<T: Real> Function<T> {
             }
         };
         within(Self::dense_bytes(n))?;
-        within(Self::dense_bytes(n) + self.hessian_work_bytes() as u128)?;
+        within(Self::dense_bytes(n) + self.hessian_work_bytes()? as u128)?;
         let mut residuals = Residuals::new();
         self.linearize_hessian_into(point, &mut residuals)?;
-        let mut hessian = Array2::zeros((n, n));
+        let mut hessian = matrix(n, n, "a dense Hessian")?;
         let mut work = HessianWork::default();
         for strip in self.hessian_strips()? {
             let rows = hessian.slice_mut(s![strip.rows(), ..strip.columns()]);
@@ -181,11 +181,15 @@ impl<T: Real> Function<T> {
     /// reads are cut into parts in the same way.
     ///
     /// # Errors
-    /// [`Error::NotScalar`].
+    /// [`Error::NotScalar`]; [`Error::Allocation`].
     pub fn hessian_strips(&self) -> Result<Vec<HessianStrip>, Error> {
         self.check_scalar("a Hessian")?;
-        let mut strips = Vec::new();
-        for (panel, (range, _)) in self.panel_programs(false).panels.iter().enumerate() {
+        let panels = &self.panel_programs(false)?.panels;
+        let counts = panels.iter().map(|(range, _)| range.len().div_ceil(STRIP));
+        let (count, mut strips) = (counts.sum(), Vec::new());
+        let room = strips.try_reserve_exact(count);
+        room.map_err(|_| Error::allocation::<HessianStrip>("the list of strips", count))?;
+        for (panel, (range, _)) in panels.iter().enumerate() {
             for start in range.clone().step_by(STRIP) {
                 strips.push(HessianStrip {
                     panel,
@@ -209,9 +213,11 @@ impl<T: Real> Function<T> {
     ) -> Result<(), Error> {
         let inputs = self.inputs(&point.into(), "a Hessian", true)?;
         for literal in [false, true] {
-            let programs = self.panel_programs(literal);
-            let kept = residuals.reserve(programs.residual_len, literal);
-            programs.primal.run(&inputs, &mut [kept]);
+            let programs = self.panel_programs(literal)?;
+            let owner = (&self.identity, Purpose::DenseHessian);
+            residuals.fill(owner, literal, programs.residual_len, |kept| {
+                programs.primal.run(&inputs, &mut [kept])
+            })?;
             // See `linearize_into`.
             if !residuals.left_the_range() {
                 break;
@@ -224,7 +230,8 @@ impl<T: Real> Function<T> {
     /// columns, at the point that `residuals` were kept of by [`Self::linearize_hessian_into`].
     ///
     /// # Errors
-    /// [`Error::Shape`]; [`Error::Empty`] if nothing was linearized.
+    /// [`Error::Shape`]; [`Error::Empty`] if nothing was linearized, [`Error::Foreign`] for
+    /// residuals of another function, or a strip of one whose Hessian is cut into other strips; [`Error::Allocation`].
     pub fn add_hessian_strip<'a>(
         &self,
         strip: &HessianStrip,
@@ -235,8 +242,15 @@ impl<T: Real> Function<T> {
         mut rows: ArrayViewMut2<'_, T>,
     ) -> Result<(), Error> {
         let inputs = self.inputs(&point.into(), "a Hessian", true)?;
-        let programs = self.panel_programs(residuals.is_literal());
-        residuals.check_len(programs.residual_len)?;
+        let programs = self.panel_programs(residuals.is_literal())?;
+        // A strip says which rows and columns: one of another function is as good, if this one
+        // computes the same rows together.
+        let panel = programs.panels.get(strip.panel);
+        if panel.is_none_or(|panel| panel.0 != strip.panel_range) {
+            let what = "the strip of a Hessian";
+            return Err(Error::Foreign { what });
+        }
+        residuals.check(&self.identity, Purpose::DenseHessian)?;
         let dim = (strip.rows.len(), strip.columns());
         if rows.dim() != dim {
             return Err(Error::Shape {
@@ -247,18 +261,19 @@ impl<T: Real> Function<T> {
         }
         let (n, count) = (self.n_parameters(), strip.panel_range.len().min(STRIP));
         let HessianWork { units, products } = work;
-        units.resize(count * n, T::zero());
-        products.resize(count * dim.1, T::zero());
+        resize(units, count * n, "the tangents of a strip")?;
+        resize(products, count * dim.1, "the products of a strip")?;
         let places = strip.rows.clone().enumerate();
         for (at, row) in places.clone() {
             units[at * n + row] = T::one();
         }
         let inputs = with_tangent(Product::Hvp, &inputs, residuals, units);
-        programs.run(strip.panel, count, &inputs, products);
+        let ran = programs.run(strip.panel, count, &inputs, products);
         drop(inputs);
         for (at, row) in places {
             units[at * n + row] = T::zero();
         }
+        ran?;
         for (mut row, product) in rows.rows_mut().into_iter().zip(products.chunks(dim.1)) {
             row.scaled_add(weight, &ArrayView1::from(product));
         }
@@ -271,18 +286,19 @@ impl<T: Real> Function<T> {
     /// [`Error::NotScalar`].
     pub fn hessian_residual_bytes(&self) -> Result<usize, Error> {
         self.check_scalar("a Hessian")?;
-        Ok(self.panel_programs(false).residual_len * size_of::<T>())
+        Ok(self.panel_programs(false)?.residual_len * size_of::<T>())
     }
 
     /// What [`Self::add_hessian_strip`] takes besides the matrix.
-    fn hessian_work_bytes(&self) -> usize {
-        let panels = &self.panel_programs(false).panels;
+    fn hessian_work_bytes(&self) -> Result<usize, Error> {
         let n = self.n_parameters();
-        let of = |(range, program): &(Range<usize>, ProductProgram<T>)| {
+        let mut most = 0;
+        for (range, program) in &self.panel_programs(false)?.panels {
             let count = range.len().min(STRIP);
-            program.block_workspace_bytes(count) + count * (n + range.end) * size_of::<T>()
-        };
-        panels.iter().map(of).max().unwrap_or(0)
+            let stacks = count * (n + range.end) * size_of::<T>();
+            most = most.max(program.block_workspace_bytes(count)? + stacks);
+        }
+        Ok(most)
     }
 
     /// The bytes of a dense n × n matrix.
@@ -296,4 +312,13 @@ impl<T: Real> Function<T> {
             .saturating_mul(n as u128)
             .saturating_mul(size_of::<T>() as u128)
     }
+}
+
+/// Lengthens a vector by zeros, or shortens it.
+fn resize<T: Real>(vector: &mut Vec<T>, len: usize, what: &str) -> Result<(), Error> {
+    let more = len.saturating_sub(vector.len());
+    let room = vector.try_reserve_exact(more);
+    room.map_err(|_| Error::allocation::<T>(what, len))?;
+    vector.resize(len, T::zero());
+    Ok(())
 }

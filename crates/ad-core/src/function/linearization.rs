@@ -3,12 +3,14 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
-use super::Function;
+use super::identity::{Identity, Purpose};
 use super::point::{Inputs, Point, finite, slice_of, slice_of_mut};
+use super::{Function, matrix, vector};
 use crate::error::Error;
 use crate::execute::Memory;
 use crate::kernels::all_finite;
 use crate::real::Real;
+use crate::shape::MAX_STACK;
 
 /// A product that one linearization serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,14 +36,17 @@ pub struct Residuals<T> {
     len: usize,
     /// Whether they are of the programs whose coefficients are not regrouped.
     literal: bool,
+    /// The function that made them, and for what; `None` as long as they are of no point.
+    owner: Option<(Identity, Purpose)>,
 }
 
 impl<T: Real> Default for Residuals<T> {
     fn default() -> Self {
         Self {
-            block: Memory::new(0),
+            block: Memory::new(),
             len: 0,
             literal: false,
+            owner: None,
         }
     }
 }
@@ -53,14 +58,6 @@ impl<T: Real> Residuals<T> {
         Self::default()
     }
 
-    /// Room for the residuals of a point.
-    pub(super) fn reserve(&mut self, len: usize, literal: bool) -> &mut [T] {
-        self.block.reserve(len);
-        self.len = len;
-        self.literal = literal;
-        self.block.slice_mut(len)
-    }
-
     /// Whether a product of coefficients, or anything else that is kept, is no number.
     pub(super) fn left_the_range(&self) -> bool {
         !all_finite(self.block.slice(self.len))
@@ -70,13 +67,32 @@ impl<T: Real> Residuals<T> {
         self.literal
     }
 
-    pub(super) fn check_len(&self, len: usize) -> Result<(), Error> {
-        if self.len == len {
-            return Ok(());
+    /// Lets `run` fill as many residuals as a point has. They are nobody's until it has done so.
+    pub(super) fn fill(
+        &mut self,
+        (function, purpose): (&Identity, Purpose),
+        literal: bool,
+        len: usize,
+        run: impl FnOnce(&mut [T]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let before = self.owner.take();
+        self.len = 0;
+        self.block.reserve(len, "what a linearization keeps")?;
+        run(self.block.slice_mut(len))?;
+        (self.len, self.literal) = (len, literal);
+        let same = before.filter(|owner| owner.0 == *function && owner.1 == purpose);
+        self.owner = Some(same.unwrap_or_else(|| (function.clone(), purpose)));
+        Ok(())
+    }
+
+    /// Refuses residuals of no point, of another function, or for another purpose.
+    pub(super) fn check(&self, function: &Identity, purpose: Purpose) -> Result<(), Error> {
+        let what = "the linearization";
+        match &self.owner {
+            None => Err(Error::Empty { what: what.into() }),
+            Some((owner, kept_for)) if owner == function && *kept_for == purpose => Ok(()),
+            Some(_) => Err(Error::Foreign { what }),
         }
-        Err(Error::Empty {
-            what: "the linearization (of another function?)".into(),
-        })
     }
 
     /// The bytes that are kept.
@@ -106,15 +122,17 @@ impl<T: Real> Function<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotScalar`]; shapes and non-finite inputs as everywhere.
+    /// [`Error::NotScalar`]; shapes and non-finite inputs as everywhere; [`Error::Allocation`] if
+    /// there is not the memory that it takes.
     pub fn linearize<'a>(
         &'a self,
         point: impl Into<Point<'a, T>>,
     ) -> Result<Linearization<'a, T>, Error> {
         let point = point.into();
         let inputs = self.inputs(&point, "linearize", true)?;
-        let parameters = Array1::from(inputs[0].to_vec());
-        let mut gradient = Array1::zeros(self.n_parameters());
+        let mut parameters = vector(self.n_parameters(), "the parameters")?;
+        parameters.assign(&ArrayView1::from(inputs[0]));
+        let mut gradient = vector(self.n_parameters(), "the gradient")?;
         let mut residuals = Residuals::new();
         let value = self.linearize_into(point, &mut residuals, gradient.view_mut())?;
         Ok(Linearization {
@@ -141,12 +159,13 @@ impl<T: Real> Function<T> {
         let inputs = self.inputs(&point.into(), "linearize", true)?;
         let gradient = slice_of_mut(&mut gradient, self.n_parameters(), "the gradient")?;
         let mut value = [T::zero()];
+        let owner = (&self.identity, Purpose::Products);
         for literal in [false, true] {
-            let programs = self.linearized_programs(literal);
-            let kept = residuals.reserve(programs.residual_len, literal);
-            programs
-                .primal
-                .run(&inputs, &mut [&mut value, gradient, kept]);
+            let programs = self.linearized_programs(literal)?;
+            residuals.fill(owner, literal, programs.residual_len, |kept| {
+                let outputs = &mut [&mut value, &mut *gradient, kept];
+                programs.primal.run(&inputs, outputs)
+            })?;
             // Coefficients may leave the range where they are multiplied with each other first.
             if !residuals.left_the_range() {
                 break;
@@ -161,7 +180,8 @@ impl<T: Real> Function<T> {
     ///
     /// # Errors
     /// [`Error::NoModelOutput`] for a Gauss–Newton product of a function without a marked model
-    /// output; shapes as everywhere; [`Error::Empty`] if nothing was linearized.
+    /// output; [`Error::NotScalar`]; shapes as everywhere; [`Error::Empty`] if nothing was linearized,
+    /// [`Error::Foreign`] for residuals that another function kept.
     pub fn apply_linearized<'a>(
         &self,
         product: Product,
@@ -170,13 +190,12 @@ impl<T: Real> Function<T> {
         v: ArrayView1<'_, T>,
         mut out: ArrayViewMut1<'_, T>,
     ) -> Result<(), Error> {
-        let inputs = self.inputs(&point.into(), "a product", false)?;
+        let inputs = self.inputs(&point.into(), "a product of a linearization", true)?;
         self.check_product(product, residuals)?;
         let (from, to) = self.product_lens(product);
         let v = slice_of(&v, from, "the vector")?;
         let out = slice_of_mut(&mut out, to, "the product")?;
-        self.apply(product, &inputs, residuals, v, out);
-        Ok(())
+        self.apply(product, &inputs, residuals, v, out)
     }
 
     /// [`Self::apply_linearized`] for a stack of vectors, one a row.
@@ -191,7 +210,7 @@ impl<T: Real> Function<T> {
         v: ArrayView2<'_, T>,
         mut out: ArrayViewMut2<'_, T>,
     ) -> Result<(), Error> {
-        let inputs = self.inputs(&point.into(), "a product", false)?;
+        let inputs = self.inputs(&point.into(), "a product of a linearization", true)?;
         self.check_product(product, residuals)?;
         let (from, to) = self.product_lens(product);
         let v = stack_of(&v, from)?;
@@ -208,16 +227,14 @@ impl<T: Real> Function<T> {
             what: "the stack of products".into(),
         };
         let out = out.as_slice_mut().ok_or_else(layout)?;
-        self.apply_block(product, &inputs, residuals, v, out);
-        Ok(())
+        self.apply_block(product, &inputs, residuals, v, out)
     }
 
     fn check_product(&self, product: Product, residuals: &Residuals<T>) -> Result<(), Error> {
         if product == Product::Ggnvp && !self.has_model_output() {
             return Err(Error::NoModelOutput);
         }
-        let programs = self.linearized_programs(residuals.is_literal());
-        residuals.check_len(programs.residual_len)
+        residuals.check(&self.identity, Purpose::Products)
     }
 
     /// The lengths of a product's vector and of its result.
@@ -239,10 +256,10 @@ impl<T: Real> Function<T> {
         residuals: &Residuals<T>,
         v: &[T],
         out: &mut [T],
-    ) {
+    ) -> Result<(), Error> {
         let inputs = with_tangent(product, inputs, residuals, v);
-        let programs = self.linearized_programs(residuals.is_literal());
-        programs.run(product, &inputs, out);
+        let programs = self.linearized_programs(residuals.is_literal())?;
+        programs.run(product, &inputs, out)
     }
 
     /// How many vectors of a stack one pass takes along, 1 to 16. A pass reads what the vectors share
@@ -259,7 +276,7 @@ impl<T: Real> Function<T> {
     /// ```
     pub fn vectors_at_once(&self, product: Product) -> usize {
         let (from, to) = self.product_lens(product);
-        (BLOCK_BYTES / ((from + to) * size_of::<T>()).max(1)).clamp(1, MAX_BLOCK)
+        (BLOCK_BYTES / ((from + to) * size_of::<T>()).max(1)).clamp(1, MAX_STACK)
     }
 
     /// Applies a product to a stack of vectors, in blocks of [`Self::vectors_at_once`].
@@ -270,20 +287,22 @@ impl<T: Real> Function<T> {
         residuals: &Residuals<T>,
         v: &[T],
         out: &mut [T],
-    ) {
+    ) -> Result<(), Error> {
         let (from, to) = self.product_lens(product);
         if from == 0 || to == 0 {
-            return out.fill(T::zero());
+            out.fill(T::zero());
+            return Ok(());
         }
         let count = self.vectors_at_once(product);
         for (v, out) in v.chunks(count * from).zip(out.chunks_mut(count * to)) {
             let inputs = with_tangent(product, inputs, residuals, v);
-            let programs = self.linearized_programs(residuals.is_literal());
+            let programs = self.linearized_programs(residuals.is_literal())?;
             match v.len() / from {
-                1 => programs.run(product, &inputs, out),
-                count => programs.run_block(product, count, &inputs, out),
+                1 => programs.run(product, &inputs, out)?,
+                count => programs.run_block(product, count, &inputs, out)?,
             }
         }
+        Ok(())
     }
 }
 
@@ -305,9 +324,6 @@ pub(super) fn with_tangent<'v, T: Real>(
     inputs
 }
 
-/// The most vectors that one pass takes along: enough to share each residual's reading among many
-/// vectors, few enough that a pass's memory stays small.
-pub(crate) const MAX_BLOCK: usize = 16;
 /// What a block's vectors and products take of the second-level cache at most. Sharing what they have
 /// in common saves a tenth of the time of small networks; longer blocks, in which each instruction
 /// finds its operands in a slower cache, take up to a third more than one vector after the other.
@@ -370,8 +386,7 @@ impl<'a, T: Real> Linearization<'a, T> {
         let v = finite(slice_of(&v, from, "the vector")?, "the vector")?;
         let out = slice_of_mut(&mut out, to, "the product")?;
         self.function
-            .apply(product, &self.data, &self.residuals, v, out);
-        Ok(())
+            .apply(product, &self.data, &self.residuals, v, out)
     }
 
     /// Any of the products; see [`Self::product_into`].
@@ -379,7 +394,7 @@ impl<'a, T: Real> Linearization<'a, T> {
     /// # Errors
     /// As [`Self::product_into`].
     pub fn product(&self, product: Product, v: ArrayView1<'_, T>) -> Result<Array1<T>, Error> {
-        let mut out = Array1::zeros(self.function.product_lens(product).1);
+        let mut out = vector(self.function.product_lens(product).1, "the product")?;
         self.product_into(product, v, out.view_mut())?;
         Ok(out)
     }
@@ -460,8 +475,7 @@ impl<'a, T: Real> Linearization<'a, T> {
         };
         let out = out.as_slice_mut().ok_or_else(layout)?;
         self.function
-            .apply_block(product, &self.data, &self.residuals, stack, out);
-        Ok(())
+            .apply_block(product, &self.data, &self.residuals, stack, out)
     }
 
     /// H·V for k vectors at once, both k × n; see [`Self::product_block_into`].
@@ -481,7 +495,7 @@ impl<'a, T: Real> Linearization<'a, T> {
     /// # Errors
     /// As [`Self::product_into`].
     pub fn hvp_block(&self, v: ArrayView2<'_, T>) -> Result<Array2<T>, Error> {
-        let mut out = Array2::zeros(v.dim());
+        let mut out = matrix(v.nrows(), v.ncols(), "the stack of products")?;
         self.hvp_block_into(v, out.view_mut())?;
         Ok(out)
     }

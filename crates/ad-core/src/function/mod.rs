@@ -4,6 +4,7 @@ mod derived;
 #[cfg(test)]
 mod growth;
 mod hessian;
+mod identity;
 mod linearization;
 mod pieces;
 mod point;
@@ -12,10 +13,10 @@ mod programs;
 
 use std::sync::OnceLock;
 
-use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewMut1, IxDyn};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayViewMut1, IxDyn};
 
 use crate::error::Error;
-use crate::execute::Pool;
+use crate::execute::{Pool, zeros};
 use crate::graph::{Graph, NodeId, Precision};
 use crate::plan::Plan;
 use crate::real::Real;
@@ -23,6 +24,7 @@ use crate::record::{Recorder, Var, stack};
 use crate::transform::reroll;
 
 pub use hessian::{HessianOptions, HessianStrip, HessianWork, Join, mirror_hessian};
+use identity::Identity;
 pub use linearization::{Linearization, Product, Residuals};
 pub use point::Point;
 use point::{Inputs, finite, slice_of, slice_of_mut};
@@ -59,14 +61,23 @@ pub struct Function<T> {
     model_output: Option<NodeId>,
     n_parameters: usize,
     data_shapes: Vec<Vec<usize>>,
-    value: OnceLock<Compiled<T>>,
-    gradient: OnceLock<Compiled<T>>,
-    jvp: OnceLock<Compiled<T>>,
-    vjp: OnceLock<Compiled<T>>,
-    hvp: OnceLock<Compiled<T>>,
+    identity: Identity,
+    value: Lazy<Compiled<T>>,
+    gradient: Lazy<Compiled<T>>,
+    jvp: Lazy<Compiled<T>>,
+    vjp: Lazy<Compiled<T>>,
+    hvp: Lazy<Compiled<T>>,
     /// With coefficients regrouped, and without.
-    linearized: [OnceLock<LinearizedPrograms<T>>; 2],
-    panels: [OnceLock<PanelPrograms<T>>; 2],
+    linearized: [Lazy<LinearizedPrograms<T>>; 2],
+    panels: [Lazy<PanelPrograms<T>>; 2],
+}
+
+/// Made when first asked for, or the error of making it: another try would end in the same one.
+pub(crate) type Lazy<P> = OnceLock<Result<P, Error>>;
+
+/// What a function has made, or a copy of the error.
+pub(crate) fn made<P>(made: &Result<P, Error>) -> Result<&P, Error> {
+    made.as_ref().map_err(Clone::clone)
 }
 
 /// A plan with its workspaces.
@@ -80,21 +91,26 @@ pub(crate) struct Compiled<T> {
 }
 
 impl<T: Real> Compiled<T> {
-    pub(crate) fn new(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Self {
-        Self {
-            plan: T::compile(graph, outputs, n_inputs),
+    pub(crate) fn new(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Result<Self, Error> {
+        Ok(Self {
+            plan: T::compile(graph, outputs, n_inputs)?,
             n_nodes: graph.len(),
             pool: Pool::new(),
-        }
+        })
     }
 
-    pub(crate) fn run(&self, inputs: &[&[T]], outputs: &mut [&mut [T]]) {
-        self.run_in(&self.pool, inputs, outputs);
+    pub(crate) fn run(&self, inputs: &[&[T]], outputs: &mut [&mut [T]]) -> Result<(), Error> {
+        self.run_in(&self.pool, inputs, outputs)
     }
 
     /// Runs in workspaces that several programs share.
-    pub(crate) fn run_in(&self, pool: &Pool<T>, inputs: &[&[T]], outputs: &mut [&mut [T]]) {
-        pool.with(|memory| T::run(&self.plan, memory, inputs, outputs));
+    pub(crate) fn run_in(
+        &self,
+        pool: &Pool<T>,
+        inputs: &[&[T]],
+        outputs: &mut [&mut [T]],
+    ) -> Result<(), Error> {
+        pool.with(|memory| T::run(&self.plan, memory, inputs, outputs))
     }
 }
 
@@ -119,7 +135,7 @@ pub enum Program {
 /// What one run of a program takes, known before it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Multiply-adds in matrix products.
+    /// Multiply-adds in matrix products; `usize::MAX` stands for more than that.
     pub product_flops: usize,
     /// Bytes of workspace, besides inputs and outputs.
     pub workspace_bytes: usize,
@@ -133,7 +149,9 @@ impl<T: Real> Function<T> {
     /// Records a function of a vector of `n` parameters.
     ///
     /// # Errors
-    /// [`Error::Record`] for the first operation on operands that it does not take.
+    /// [`Error::Record`] for the first operation on operands that it does not take, or whose result
+    /// would have more than 2⁵⁶ elements.
+    #[track_caller]
     pub fn record<F>(n: usize, f: F) -> Result<Self, Error>
     where
         F: for<'t> FnOnce(Var<'t>) -> Var<'t>,
@@ -151,14 +169,15 @@ impl<T: Real> Function<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Record`] for the first operation on operands that it does not take.
+    /// [`Error::Record`] as for [`Self::record`].
+    #[track_caller]
     pub fn record_scalars<F>(n: usize, f: F) -> Result<Self, Error>
     where
         F: for<'t> FnOnce(&[Var<'t>]) -> Var<'t>,
     {
-        Self::record(n, |x| {
-            let scalars: Vec<_> = (0..n).map(|at| x.at(at)).collect();
-            f(&scalars)
+        Self::record(n, |x| match x.elements(n) {
+            Some(scalars) => f(&scalars),
+            None => x,
         })
     }
 
@@ -166,13 +185,16 @@ impl<T: Real> Function<T> {
     ///
     /// # Errors
     /// [`Error::Record`] as for [`Self::record`]; [`Error::Empty`] if there is no result.
+    #[track_caller]
     pub fn record_vector<F>(n: usize, f: F) -> Result<Self, Error>
     where
         F: for<'t> FnOnce(&[Var<'t>]) -> Vec<Var<'t>>,
     {
         let mut empty = false;
         let function = Self::record(n, |x| {
-            let scalars: Vec<_> = (0..n).map(|at| x.at(at)).collect();
+            let Some(scalars) = x.elements(n) else {
+                return x;
+            };
             let results = f(&scalars);
             empty = results.is_empty();
             if empty { x } else { stack(&results) }
@@ -204,7 +226,8 @@ impl<T: Real> Function<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Record`] for the first operation on operands that it does not take.
+    /// [`Error::Record`] as for [`Self::record`], and for more than 65,000 data arrays.
+    #[track_caller]
     pub fn record_with_data<F>(n: usize, data_shapes: &[&[usize]], f: F) -> Result<Self, Error>
     where
         F: for<'t> FnOnce(Var<'t>, &[Var<'t>]) -> Var<'t>,
@@ -212,10 +235,15 @@ impl<T: Real> Function<T> {
         let recorder = Recorder::new(Precision::of::<T>());
         let output = {
             let parameters = recorder.input(0, &[n]);
-            let shapes = data_shapes.iter().enumerate();
-            let data: Vec<_> = shapes
-                .map(|(at, dims)| recorder.input(at + 1, dims))
-                .collect();
+            // A loop, because a closure would hide the caller's line.
+            let mut data = Vec::with_capacity(data_shapes.len());
+            for (at, dims) in data_shapes.iter().enumerate() {
+                data.push(recorder.input(at + 1, dims));
+            }
+            if data.len() > MAX_DATA {
+                let message = format!("{} data arrays, more than {MAX_DATA}", data.len());
+                recorder.refuse("record_with_data", message);
+            }
             f(parameters, &data).id
         };
         let recording = recorder.finish(output)?;
@@ -228,6 +256,7 @@ impl<T: Real> Function<T> {
             model_output: targets.get(1).copied(),
             n_parameters: n,
             data_shapes: data_shapes.iter().map(|dims| dims.to_vec()).collect(),
+            identity: Identity::default(),
             value: OnceLock::new(),
             gradient: OnceLock::new(),
             jvp: OnceLock::new(),
@@ -273,26 +302,27 @@ impl<T: Real> Function<T> {
     /// f(x), one number. Cost: one forward pass.
     ///
     /// # Errors
-    /// [`Error::NotScalar`]; shapes and non-finite inputs as everywhere.
+    /// [`Error::NotScalar`]; shapes and non-finite inputs as everywhere; [`Error::Allocation`] if
+    /// there is not the memory that it takes.
     pub fn value<'a>(&self, point: impl Into<Point<'a, T>>) -> Result<T, Error> {
         let inputs = self.inputs(&point.into(), "value", true)?;
         let mut value = [T::zero()];
-        self.value_program().run(&inputs, &mut [&mut value]);
+        self.value_program()?.run(&inputs, &mut [&mut value])?;
         Ok(value[0])
     }
 
     /// f(x) of any shape. Cost: one forward pass.
     ///
     /// # Errors
-    /// Shapes and non-finite inputs as everywhere.
+    /// Shapes and non-finite inputs as everywhere; [`Error::Allocation`].
     ///
     /// # Panics
     /// Never: the result has the length of the recorded shape.
     pub fn evaluate<'a>(&self, point: impl Into<Point<'a, T>>) -> Result<ArrayD<T>, Error> {
         let inputs = self.inputs(&point.into(), "evaluate", false)?;
-        let mut out = self.output_array();
+        let mut out = self.output_array()?;
         let target = out.as_slice_mut().expect("a new array is contiguous");
-        self.value_program().run(&inputs, &mut [target]);
+        self.value_program()?.run(&inputs, &mut [target])?;
         Ok(out)
     }
 
@@ -309,8 +339,8 @@ impl<T: Real> Function<T> {
         let inputs = self.inputs(&point.into(), "a gradient", true)?;
         let gradient = slice_of_mut(&mut gradient, self.n_parameters, "the gradient")?;
         let mut value = [T::zero()];
-        self.gradient_program()
-            .run(&inputs, &mut [&mut value, gradient]);
+        self.gradient_program()?
+            .run(&inputs, &mut [&mut value, gradient])?;
         Ok(value[0])
     }
 
@@ -322,7 +352,7 @@ impl<T: Real> Function<T> {
         &self,
         point: impl Into<Point<'a, T>>,
     ) -> Result<(T, Array1<T>), Error> {
-        let mut gradient = Array1::zeros(self.n_parameters);
+        let mut gradient = vector(self.n_parameters, "the gradient")?;
         let value = self.value_and_grad_into(point, gradient.view_mut())?;
         Ok((value, gradient))
     }
@@ -353,11 +383,11 @@ impl<T: Real> Function<T> {
             slice_of(&v, self.n_parameters, "the tangent")?,
             "the tangent",
         )?);
-        let (mut out, mut tangent) = (self.output_array(), self.output_array());
+        let (mut out, mut tangent) = (self.output_array()?, self.output_array()?);
         let slices = [&mut out, &mut tangent].map(|a| a.as_slice_mut().expect("contiguous"));
         let [out_slice, tangent_slice] = slices;
-        self.jvp_program()
-            .run(&inputs, &mut [out_slice, tangent_slice]);
+        self.jvp_program()?
+            .run(&inputs, &mut [out_slice, tangent_slice])?;
         Ok((out, tangent))
     }
 
@@ -380,10 +410,12 @@ impl<T: Real> Function<T> {
             slice_of(&u, len, "the cotangent")?,
             "the cotangent",
         )?);
-        let (mut out, mut result) = (self.output_array(), Array1::zeros(self.n_parameters));
+        let mut out = self.output_array()?;
+        let mut result = vector(self.n_parameters, "the product")?;
         let target = out.as_slice_mut().expect("a new array is contiguous");
         let result_slice = result.as_slice_mut().expect("a new array is contiguous");
-        self.vjp_program().run(&inputs, &mut [target, result_slice]);
+        self.vjp_program()?
+            .run(&inputs, &mut [target, result_slice])?;
         Ok((out, result))
     }
 
@@ -407,7 +439,7 @@ impl<T: Real> Function<T> {
         )?);
         let out = slice_of_mut(&mut out, self.n_parameters, "the product")?;
         let mut value = [T::zero()];
-        self.hvp_program().run(&inputs, &mut [&mut value, out]);
+        self.hvp_program()?.run(&inputs, &mut [&mut value, out])?;
         Ok(value[0])
     }
 
@@ -420,13 +452,15 @@ impl<T: Real> Function<T> {
         point: impl Into<Point<'a, T>>,
         v: ArrayView1<'_, T>,
     ) -> Result<Array1<T>, Error> {
-        let mut out = Array1::zeros(self.n_parameters);
+        let mut out = vector(self.n_parameters, "the product")?;
         self.hvp_into(point, v, out.view_mut())?;
         Ok(out)
     }
 
-    fn output_array(&self) -> ArrayD<T> {
-        ArrayD::zeros(IxDyn(self.output_shape()))
+    fn output_array(&self) -> Result<ArrayD<T>, Error> {
+        let zeros = zeros(self.graph.shape(self.output).len(), "the result")?;
+        let array = ArrayD::from_shape_vec(IxDyn(self.output_shape()), zeros);
+        Ok(array.expect("as many zeros as the shape has elements"))
     }
 
     /// Checks a point and lists the inputs of the programs at it.
@@ -451,4 +485,23 @@ impl<T: Real> Function<T> {
             found: self.output_shape().to_vec(),
         })
     }
+}
+
+/// The most data arrays of a function: inputs and outputs of a plan are counted in 16 bits.
+const MAX_DATA: usize = 65_000;
+
+/// A vector of zeros, for a result.
+fn vector<T: Real>(len: usize, what: &str) -> Result<Array1<T>, Error> {
+    Ok(Array1::from_vec(zeros(len, what)?))
+}
+
+/// A matrix of zeros, for a result.
+fn matrix<T: Real>(rows: usize, columns: usize, what: &str) -> Result<Array2<T>, Error> {
+    let too_many = || Error::Allocation {
+        what: what.into(),
+        bytes: rows as u128 * columns as u128 * size_of::<T>() as u128,
+    };
+    let len = rows.checked_mul(columns).ok_or_else(too_many)?;
+    let matrix = Array2::from_shape_vec((rows, columns), zeros(len, what)?);
+    matrix.map_err(|_| too_many())
 }

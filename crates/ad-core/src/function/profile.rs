@@ -7,6 +7,7 @@ use ndarray::ArrayView1;
 use super::point::{Point, finite, slice_of};
 use super::{Compiled, Function, Inputs, Product, Program, Residuals};
 use crate::error::Error;
+use crate::execute::zeros;
 use crate::real::Real;
 
 /// One kernel call of a program, measured.
@@ -44,7 +45,7 @@ impl<T: Real> Function<T> {
             return Ok(Vec::new());
         };
         let mut residuals = Residuals::new();
-        let mut gradient = ndarray::Array1::zeros(self.n_parameters);
+        let mut gradient = super::vector(self.n_parameters, "the gradient")?;
         let inputs = match program {
             Program::HvpOneShot => [&inputs[..], &[v]].concat(),
             Program::Hvp | Program::Ggnvp => {
@@ -53,18 +54,16 @@ impl<T: Real> Function<T> {
             }
             _ => inputs.to_vec(),
         };
-        Ok(compiled.profile(&inputs, rounds))
+        compiled.profile(&inputs, rounds)
     }
 }
 
 impl<T: Real> Compiled<T> {
-    fn profile(&self, inputs: &[&[T]], rounds: usize) -> Vec<InstructionProfile> {
-        let mut outputs: Vec<Vec<T>> = self
-            .plan
-            .outputs
-            .iter()
-            .map(|&len| vec![T::zero(); len])
-            .collect();
+    fn profile(&self, inputs: &[&[T]], rounds: usize) -> Result<Vec<InstructionProfile>, Error> {
+        let outputs = self.plan.outputs.iter();
+        let outputs: Result<Vec<Vec<T>>, Error> =
+            outputs.map(|&len| zeros(len, "a result")).collect();
+        let mut outputs = outputs?;
         let mut times = vec![Duration::MAX; self.plan.instrs.len()];
         for _ in 0..rounds.max(1) {
             let mut outputs: Vec<&mut [T]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
@@ -74,17 +73,16 @@ impl<T: Real> Compiled<T> {
                     let now = Instant::now();
                     times[at] = times[at].min(now - last);
                     last = Instant::now();
-                });
-            });
+                })
+            })?;
         }
         let instrs = self.plan.instrs.iter().zip(times);
-        instrs
-            .map(|(instr, time)| InstructionProfile {
-                text: instr.to_string(),
-                time,
-                bytes: instr.traffic() * size_of::<T>(),
-                product_flops: instr.product_flops(),
-            })
-            .collect()
+        let profiles = instrs.map(|(instr, time)| InstructionProfile {
+            text: instr.to_string(),
+            time,
+            bytes: instr.traffic() * size_of::<T>(),
+            product_flops: usize::try_from(instr.product_flops()).unwrap_or(usize::MAX),
+        });
+        Ok(profiles.collect())
     }
 }

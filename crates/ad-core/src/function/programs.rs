@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::pieces::{Piece, cut_panel, panels, pieces};
-use super::{Compiled, Cost, Function, Product, Program};
+use super::{Compiled, Cost, Function, Lazy, Product, Program, made};
 use crate::error::Error;
 use crate::execute::Pool;
 use crate::graph::{Graph, NodeId};
@@ -45,9 +45,15 @@ pub(crate) struct PanelPrograms<T> {
 
 impl<T: Real> PanelPrograms<T> {
     /// Runs a panel's program for a stack of `count` tangents.
-    pub(crate) fn run(&self, panel: usize, count: usize, inputs: &[&[T]], out: &mut [T]) {
+    pub(crate) fn run(
+        &self,
+        panel: usize,
+        count: usize,
+        inputs: &[&[T]],
+        out: &mut [T],
+    ) -> Result<(), Error> {
         let (_, program) = &self.panels[panel];
-        program.run_block(count, &self.pool, inputs, out);
+        program.run_block(count, &self.pool, inputs, out)
     }
 }
 
@@ -64,7 +70,7 @@ struct Cut<T> {
 pub(crate) struct ProductProgram<T> {
     /// `None` where the result is structurally zero.
     linear: Option<LinearProgram>,
-    single: OnceLock<Compiled<T>>,
+    single: Lazy<Compiled<T>>,
     blocks: Mutex<BTreeMap<usize, Arc<Compiled<T>>>>,
     n_inputs: usize,
     tangent: usize,
@@ -82,62 +88,104 @@ impl<T: Real> ProductProgram<T> {
     }
 
     /// The program for one vector, planned when first asked for.
-    pub(super) fn single(&self) -> Option<&Compiled<T>> {
-        let linear = self.linear.as_ref()?;
+    pub(super) fn single(&self) -> Result<Option<&Compiled<T>>, Error> {
+        let Some(linear) = &self.linear else {
+            return Ok(None);
+        };
         let compile = || Compiled::new(&linear.graph, &[linear.output], self.n_inputs);
-        Some(self.single.get_or_init(compile))
+        made(self.single.get_or_init(compile)).map(Some)
     }
 
     /// Runs it for a stack of `count` vectors.
-    fn run_block(&self, count: usize, pool: &Pool<T>, inputs: &[&[T]], out: &mut [T]) {
-        match self.block(count) {
+    fn run_block(
+        &self,
+        count: usize,
+        pool: &Pool<T>,
+        inputs: &[&[T]],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        match self.block(count)? {
             Some(block) => block.run_in(pool, inputs, &mut [out]),
-            None => out.fill(T::zero()),
+            None => {
+                out.fill(T::zero());
+                Ok(())
+            }
         }
     }
 
     /// The bytes of workspace for a stack of `count` vectors.
-    pub(crate) fn block_workspace_bytes(&self, count: usize) -> usize {
-        self.block(count)
-            .map_or(0, |block| block.plan.workspace_bytes())
+    pub(crate) fn block_workspace_bytes(&self, count: usize) -> Result<usize, Error> {
+        let block = self.block(count)?;
+        Ok(block.map_or(0, |block| block.plan.workspace_bytes()))
     }
 
-    pub(super) fn block(&self, count: usize) -> Option<Arc<Compiled<T>>> {
-        let linear = self.linear.as_ref()?;
+    pub(super) fn block(&self, count: usize) -> Result<Option<Arc<Compiled<T>>>, Error> {
+        let Some(linear) = &self.linear else {
+            return Ok(None);
+        };
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let compiled = blocks.entry(count).or_insert_with(|| {
-            let (graph, outputs) = batch(&linear.graph, &[linear.output], &[self.tangent], count);
-            Arc::new(Compiled::new(&graph, &outputs, self.n_inputs))
-        });
-        Some(Arc::clone(compiled))
+        if let Some(block) = blocks.get(&count) {
+            return Ok(Some(Arc::clone(block)));
+        }
+        let (graph, outputs) = batch(&linear.graph, &[linear.output], &[self.tangent], count);
+        let block = Arc::new(Compiled::new(&graph, &outputs, self.n_inputs)?);
+        blocks.insert(count, Arc::clone(&block));
+        Ok(Some(block))
     }
 }
 
 impl<T: Real> LinearizedPrograms<T> {
     /// Runs a product for one vector.
-    pub(crate) fn run(&self, product: Product, inputs: &[&[T]], out: &mut [T]) {
-        match self.single(product) {
+    pub(crate) fn run(
+        &self,
+        product: Product,
+        inputs: &[&[T]],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        match self.single(product)? {
             Some(single) => single.run(inputs, &mut [out]),
-            None => out.fill(T::zero()),
+            None => {
+                out.fill(T::zero());
+                Ok(())
+            }
         }
     }
 
     /// Runs a product for a stack of `count` vectors.
-    pub(crate) fn run_block(&self, product: Product, count: usize, inputs: &[&[T]], out: &mut [T]) {
+    pub(crate) fn run_block(
+        &self,
+        product: Product,
+        count: usize,
+        inputs: &[&[T]],
+        out: &mut [T],
+    ) -> Result<(), Error> {
         match self.products.get(&product) {
             Some(program) => program.run_block(count, &self.pool, inputs, out),
-            None => out.fill(T::zero()),
+            None => {
+                out.fill(T::zero());
+                Ok(())
+            }
         }
     }
 
-    pub(super) fn single(&self, product: Product) -> Option<&Compiled<T>> {
-        self.products.get(&product)?.single()
+    pub(super) fn single(&self, product: Product) -> Result<Option<&Compiled<T>>, Error> {
+        match self.products.get(&product) {
+            Some(program) => program.single(),
+            None => Ok(None),
+        }
     }
 
     /// A product's program for a stack of `count` vectors.
     #[cfg(test)]
-    pub(super) fn block(&self, product: Product, count: usize) -> Option<Arc<Compiled<T>>> {
-        self.products.get(&product)?.block(count)
+    pub(super) fn block(
+        &self,
+        product: Product,
+        count: usize,
+    ) -> Result<Option<Arc<Compiled<T>>>, Error> {
+        match self.products.get(&product) {
+            Some(program) => program.block(count),
+            None => Ok(None),
+        }
     }
 }
 
@@ -147,61 +195,70 @@ impl<T: Real> Function<T> {
         1 + self.data_shapes.len()
     }
 
-    fn compiled(&self, graph: &Graph, outputs: &[NodeId], extra: usize) -> Compiled<T> {
+    fn compiled(
+        &self,
+        graph: &Graph,
+        outputs: &[NodeId],
+        extra: usize,
+    ) -> Result<Compiled<T>, Error> {
         Compiled::new(graph, outputs, self.n_primal_inputs() + extra)
     }
 
-    pub(super) fn value_program(&self) -> &Compiled<T> {
-        self.value
-            .get_or_init(|| self.compiled(&self.graph, &[self.output], 0))
+    pub(super) fn value_program(&self) -> Result<&Compiled<T>, Error> {
+        let compile = || self.compiled(&self.graph, &[self.output], 0);
+        made(self.value.get_or_init(compile))
     }
 
-    pub(super) fn gradient_program(&self) -> &Compiled<T> {
-        self.gradient.get_or_init(|| {
+    pub(super) fn gradient_program(&self) -> Result<&Compiled<T>, Error> {
+        made(self.gradient.get_or_init(|| {
             let mut d = Derivation::new(self);
             let gradient = d.gradient();
             self.compiled(&d.graph, &[self.output, gradient], 0)
-        })
+        }))
     }
 
-    pub(super) fn jvp_program(&self) -> &Compiled<T> {
-        self.jvp.get_or_init(|| {
+    pub(super) fn jvp_program(&self) -> Result<&Compiled<T>, Error> {
+        made(self.jvp.get_or_init(|| {
             let mut d = Derivation::new(self);
             let v = d.parameter_tangent();
             let tangent = d.along(self.output, v);
             let tangent = d.or_zeros(tangent, self.output);
             self.compiled(&d.graph, &[self.output, tangent], 1)
-        })
+        }))
     }
 
-    pub(super) fn vjp_program(&self) -> &Compiled<T> {
-        self.vjp.get_or_init(|| {
+    pub(super) fn vjp_program(&self) -> Result<&Compiled<T>, Error> {
+        made(self.vjp.get_or_init(|| {
             let mut d = Derivation::new(self);
             let u = d.cotangent(self.output, self.n_primal_inputs());
             let result = d.back(self.output, u);
             let result = d.or_zeros(result, d.parameters);
             self.compiled(&d.graph, &[self.output, result], 1)
-        })
+        }))
     }
 
-    pub(super) fn hvp_program(&self) -> &Compiled<T> {
-        self.hvp.get_or_init(|| {
+    pub(super) fn hvp_program(&self) -> Result<&Compiled<T>, Error> {
+        made(self.hvp.get_or_init(|| {
             let mut d = Derivation::new(self);
             let gradient = d.gradient();
             let v = d.parameter_tangent();
             let product = d.along(gradient, v);
             let product = d.or_zeros(product, d.parameters);
             self.compiled(&d.graph, &[self.output, product], 1)
-        })
+        }))
     }
 
     /// The programs of a linearization: with coefficients regrouped, or literally as they were derived,
     /// for points where regrouped ones leave the range of numbers.
-    pub(super) fn linearized_programs(&self, literal: bool) -> &LinearizedPrograms<T> {
-        self.linearized[usize::from(literal)].get_or_init(|| self.derive_linearized(literal))
+    pub(super) fn linearized_programs(
+        &self,
+        literal: bool,
+    ) -> Result<&LinearizedPrograms<T>, Error> {
+        let programs = &self.linearized[usize::from(literal)];
+        made(programs.get_or_init(|| self.derive_linearized(literal)))
     }
 
-    fn derive_linearized(&self, literal: bool) -> LinearizedPrograms<T> {
+    fn derive_linearized(&self, literal: bool) -> Result<LinearizedPrograms<T>, Error> {
         let scalar = self.output_shape().is_empty();
         let (tangent, first_extra) = (self.n_primal_inputs(), self.n_primal_inputs());
         let model = self.model_output.unwrap_or(self.output);
@@ -224,7 +281,7 @@ impl<T: Real> Function<T> {
         let mut outputs = primal.clone();
         outputs.extend(products.iter().filter_map(|product| product.1));
         let linear: Vec<_> = products.iter().map(|product| product.1).collect();
-        let cut = self.cut(d.graph, &primal, &linear, &[v, u], literal);
+        let cut = self.cut(d.graph, &primal, &linear, &[v, u], literal)?;
         let mut programs = BTreeMap::new();
         for ((product, _), linear) in products.iter().zip(cut.programs) {
             let input = if *product == Product::Vjp {
@@ -237,12 +294,12 @@ impl<T: Real> Function<T> {
                 ProductProgram::new(linear, first_extra + 3, input),
             );
         }
-        LinearizedPrograms {
+        Ok(LinearizedPrograms {
             primal: cut.primal,
             residual_len: cut.residual_len,
             products: programs,
             pool: Pool::new(),
-        }
+        })
     }
 
     /// Cuts linear outputs off from what does not depend on a tangent, which with `primal` becomes
@@ -254,7 +311,7 @@ impl<T: Real> Function<T> {
         linear: &[Option<NodeId>],
         tangents: &[NodeId],
         literal: bool,
-    ) -> Cut<T> {
+    ) -> Result<Cut<T>, Error> {
         let mut outputs = primal.to_vec();
         outputs.extend(linear.iter().flatten());
         let (mut graph, outputs, tangents) = if literal {
@@ -270,23 +327,25 @@ impl<T: Real> Function<T> {
             .iter()
             .map(|output| output.and_then(|_| rest.next().copied()))
             .collect();
-        let parts = split(&mut graph, &linear, &tangents, self.n_primal_inputs() + 2);
+        let parts = split(&mut graph, &linear, &tangents, self.n_primal_inputs() + 2)
+            .map_err(|len| Error::allocation::<T>("what a linearization keeps", len))?;
         let mut primal_outputs = new_primal.to_vec();
         primal_outputs.push(parts.residuals);
-        Cut {
-            primal: self.compiled(&graph, &primal_outputs, 0),
+        Ok(Cut {
+            primal: self.compiled(&graph, &primal_outputs, 0)?,
             residual_len: graph.shape(parts.residuals).len(),
             programs: parts.programs,
-        }
+        })
     }
 
-    pub(super) fn panel_programs(&self, literal: bool) -> &PanelPrograms<T> {
-        self.panels[usize::from(literal)].get_or_init(|| self.derive_panels(literal))
+    pub(super) fn panel_programs(&self, literal: bool) -> Result<&PanelPrograms<T>, Error> {
+        let programs = &self.panels[usize::from(literal)];
+        made(programs.get_or_init(|| self.derive_panels(literal)))
     }
 
     /// For each panel the rows of the Hessian that a tangent of its parameters gives, up to the
     /// panel's end.
-    fn derive_panels(&self, literal: bool) -> PanelPrograms<T> {
+    fn derive_panels(&self, literal: bool) -> Result<PanelPrograms<T>, Error> {
         let mut d = Derivation::new(self);
         let pieces = pieces(&d.graph, d.parameters, self.output);
         let one = d.graph.scalar(1.0);
@@ -311,10 +370,10 @@ impl<T: Real> Function<T> {
             let tangent = gradient.map(|gradient| jvp(&mut d.graph, &[gradient], &seeds)[0]);
             linear.push(tangent.flatten());
         }
-        let cut = self.cut(d.graph, &[], &linear, &[v], literal);
+        let cut = self.cut(d.graph, &[], &linear, &[v], literal)?;
         let (tangent, n_inputs) = (self.n_primal_inputs(), self.n_primal_inputs() + 3);
         let programs = cut.programs.into_iter();
-        PanelPrograms {
+        Ok(PanelPrograms {
             primal: cut.primal,
             residual_len: cut.residual_len,
             panels: panels
@@ -322,7 +381,7 @@ impl<T: Real> Function<T> {
                 .zip(programs.map(|linear| ProductProgram::new(linear, n_inputs, tangent)))
                 .collect(),
             pool: Pool::new(),
-        }
+        })
     }
 
     /// What one run of a program takes, from its plan; nothing is run.
@@ -339,7 +398,8 @@ impl<T: Real> Function<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotScalar`] and [`Error::NoModelOutput`] where there is no such program.
+    /// [`Error::NotScalar`] and [`Error::NoModelOutput`] where there is no such program;
+    /// [`Error::Allocation`] if addresses do not reach the memory that it takes.
     pub fn cost(&self, program: Program) -> Result<Cost, Error> {
         let (compiled, residuals) = self.compiled_program(program)?;
         let Some(compiled) = compiled else {
@@ -352,7 +412,7 @@ impl<T: Real> Function<T> {
             return Ok(zero);
         };
         Ok(Cost {
-            product_flops: compiled.plan.product_flops(),
+            product_flops: usize::try_from(compiled.plan.product_flops()).unwrap_or(usize::MAX),
             workspace_bytes: compiled.plan.workspace_bytes(),
             residual_bytes: residuals * size_of::<T>(),
             n_instructions: compiled.plan.n_instructions(),
@@ -381,17 +441,17 @@ impl<T: Real> Function<T> {
             self.check_scalar("a derivative program")?;
         }
         Ok(match program {
-            Program::Value => (Some(self.value_program()), 0),
-            Program::Gradient => (Some(self.gradient_program()), 0),
-            Program::HvpOneShot => (Some(self.hvp_program()), 0),
+            Program::Value => (Some(self.value_program()?), 0),
+            Program::Gradient => (Some(self.gradient_program()?), 0),
+            Program::HvpOneShot => (Some(self.hvp_program()?), 0),
             Program::Linearize => {
-                let programs = self.linearized_programs(false);
+                let programs = self.linearized_programs(false)?;
                 (Some(&programs.primal), programs.residual_len)
             }
-            Program::Hvp => (self.linearized_programs(false).single(Product::Hvp), 0),
+            Program::Hvp => (self.linearized_programs(false)?.single(Product::Hvp)?, 0),
             Program::Ggnvp => {
                 self.model_output.ok_or(Error::NoModelOutput)?;
-                (self.linearized_programs(false).single(Product::Ggnvp), 0)
+                (self.linearized_programs(false)?.single(Product::Ggnvp)?, 0)
             }
         })
     }

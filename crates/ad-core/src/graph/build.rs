@@ -12,7 +12,7 @@ use crate::ops::{
     Attr, Elementwise, Lowering, Op, Rowwise, indexed, layout, matmul, recurrence, reduce, source,
     variable,
 };
-use crate::shape::Shape;
+use crate::shape::{MAX_LEN, MAX_RECORDED, Shape};
 
 /// Where the tables of one graph are in another.
 #[derive(Debug)]
@@ -40,9 +40,12 @@ impl Tables {
 impl Graph {
     /// Pushes an instruction, or says what is wrong with its operands.
     pub(crate) fn try_push(&mut self, op: Op, inputs: Operands) -> Result<NodeId, String> {
+        if self.len() >= Self::MAX_NODES {
+            return Err("a graph holds fewer than 2³² instructions".into());
+        }
         let shape = {
             let shapes: SmallVec<[&Shape; 4]> = inputs.iter().map(|&id| self.shape(id)).collect();
-            op.def().shape(&op.attr, &shapes)?
+            op.def().shape(&op.attr, &shapes)?.check(MAX_LEN)?
         };
         if self.is_literal() {
             return Ok(self.append(op, inputs, shape));
@@ -63,7 +66,8 @@ impl Graph {
         Ok(self.append(op, inputs, shape))
     }
 
-    /// Pushes an instruction whose operands fit by construction.
+    /// Pushes an instruction whose operands fit by construction. So do the sizes: what derivatives
+    /// make is as long as what was recorded, or a stack of it (see [`MAX_RECORDED`]).
     pub(crate) fn push(&mut self, op: Op, inputs: Operands) -> NodeId {
         let name = op.def().name();
         match self.try_push(op, inputs) {
@@ -82,15 +86,17 @@ impl Graph {
     }
 
     /// The number that all elements equal, where that is known while building.
-    pub(crate) fn uniform(&self, id: NodeId) -> Option<f64> {
-        let node = self.node(id);
-        if node.op.is(&source::SCALAR) {
-            return Some(self.attr(id).as_float());
+    pub(crate) fn uniform(&self, mut id: NodeId) -> Option<f64> {
+        loop {
+            let node = self.node(id);
+            if node.op.is(&source::SCALAR) {
+                return Some(node.op.attr.as_float());
+            }
+            if !(node.op.is(&layout::BROADCAST) || node.op.is(&layout::RESHAPE)) {
+                return None;
+            }
+            id = node.inputs[0];
         }
-        if node.op.is(&layout::BROADCAST) || node.op.is(&layout::RESHAPE) {
-            return self.uniform(node.inputs[0]);
-        }
-        None
     }
 
     pub(crate) fn scalar(&mut self, value: f64) -> NodeId {
@@ -109,9 +115,9 @@ impl Graph {
         self.push(source::input(position, shape), Operands::new())
     }
 
-    pub(crate) fn constant(&mut self, values: Arc<[f64]>, shape: &Shape) -> NodeId {
+    pub(crate) fn constant(&mut self, values: Vec<f64>, shape: &Shape) -> NodeId {
         let position = self.arrays.len();
-        self.arrays.push(values);
+        self.arrays.push(Arc::new(values));
         self.push(source::array(position, shape), Operands::new())
     }
 
@@ -132,14 +138,16 @@ impl Graph {
         self.n_marks > 0
     }
 
-    /// The n × n unit matrix.
-    pub(crate) fn unit_vectors(&mut self, n: usize) -> NodeId {
-        let mut values = vec![0.0; n * n];
-        values
-            .iter_mut()
-            .step_by(n + 1)
-            .for_each(|value| *value = 1.0);
-        self.constant(values.into(), &Shape::new(&[n, n]))
+    /// The n × n unit matrix, or the message that there is no room for it.
+    pub(crate) fn try_unit_vectors(&mut self, n: usize) -> Result<NodeId, String> {
+        let shape = Shape::new(&[n, n]).check(MAX_RECORDED)?;
+        let mut values = Vec::new();
+        let room = values.try_reserve_exact(shape.len());
+        room.map_err(|error| format!("an array of the shape {shape}: {error}"))?;
+        values.resize(shape.len(), 0.0);
+        let diagonal = values.iter_mut().step_by(n + 1);
+        diagonal.for_each(|value| *value = 1.0);
+        Ok(self.constant(values, &shape))
     }
 
     /// The shape of the input at a position, if the program has it.
@@ -166,7 +174,7 @@ impl Graph {
     pub(crate) fn adopt_tables(&mut self, from: &Self) -> Tables {
         let own = self.arrays.iter().enumerate();
         let mut known: FxHashMap<_, _> = own.map(|(at, own)| (Arc::as_ptr(own), at)).collect();
-        let mut place = |array: &Arc<[f64]>| {
+        let mut place = |array: &Arc<Vec<f64>>| {
             *known.entry(Arc::as_ptr(array)).or_insert_with(|| {
                 self.arrays.push(Arc::clone(array));
                 self.arrays.len() - 1
@@ -235,6 +243,12 @@ impl Graph {
         let aligned = self.shape(x).with_leading_ones(shape.rank());
         let x = self.reshape(x, &aligned);
         self.broadcast(x, shape)
+    }
+
+    /// [`Self::broadcast_to`] while recording, where the shape may be larger than arrays can be.
+    pub(crate) fn try_broadcast_to(&mut self, x: NodeId, shape: &Shape) -> Result<NodeId, String> {
+        shape.clone().check(MAX_RECORDED)?;
+        Ok(self.broadcast_to(x, shape))
     }
 
     pub(crate) fn permute(&mut self, x: NodeId, axes: &[usize]) -> NodeId {

@@ -16,8 +16,8 @@ use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 
+use crate::ops::Op;
 use crate::ops::custom::CustomRule;
-use crate::ops::{Attr, Op};
 use crate::shape::Shape;
 
 pub(crate) use splice::{splice, without_variables};
@@ -92,7 +92,7 @@ pub(crate) struct Graph {
     /// Finds an equal instruction. Only ever looked up, never iterated.
     known: HashTable<NodeId>,
     /// The arrays of constant instructions.
-    arrays: Vec<Arc<[f64]>>,
+    arrays: Vec<Arc<Vec<f64>>>,
     /// The lists of positions, equal ones once.
     lists: Vec<Arc<[u32]>>,
     /// The number of each list. Only ever looked up, never iterated.
@@ -106,6 +106,9 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// The most instructions: each has a number of 32 bits.
+    pub(crate) const MAX_NODES: usize = u32::MAX as usize;
+
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -122,7 +125,7 @@ impl Graph {
         (0..self.len()).map(NodeId::from_index)
     }
 
-    pub(crate) fn array(&self, index: usize) -> &Arc<[f64]> {
+    pub(crate) fn array(&self, index: usize) -> &[f64] {
         &self.arrays[index]
     }
 
@@ -247,9 +250,5 @@ impl Graph {
         let hash_of = |id: &NodeId| FxBuildHasher.hash_one(&self.nodes[id.index()]);
         self.known.insert_unique(hash, id, hash_of);
         id
-    }
-
-    fn attr(&self, id: NodeId) -> &Attr {
-        &self.node(id).op.attr
     }
 }

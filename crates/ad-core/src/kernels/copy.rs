@@ -46,6 +46,16 @@ impl StridedCopy {
         self.dims.iter().product()
     }
 
+    /// Sizes and strides of what is read.
+    pub(crate) fn source(&self) -> impl Iterator<Item = (usize, isize)> + '_ {
+        self.dims.iter().copied().zip(self.from.iter().copied())
+    }
+
+    /// Sizes and strides of what is written.
+    pub(crate) fn target(&self) -> impl Iterator<Item = (usize, isize)> + '_ {
+        self.dims.iter().copied().zip(self.to.iter().copied())
+    }
+
     /// Copies.
     ///
     /// # Safety

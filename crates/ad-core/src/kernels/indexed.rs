@@ -66,6 +66,36 @@ impl IndexedJob {
         self.list.len() * self.run * self.dims.iter().product::<usize>()
     }
 
+    /// The number of results.
+    pub(crate) fn n_results(&self) -> usize {
+        self.len
+    }
+
+    /// Sizes and strides of what is read.
+    pub(crate) fn source(&self) -> impl Iterator<Item = (usize, isize)> + '_ {
+        let size = match self.kind {
+            Indexed::Gather => self.n_positions(),
+            Indexed::ScatterAdd => self.list.len(),
+        };
+        let others = self.dims.iter().copied().zip(self.from.iter().copied());
+        others.chain([(size, self.from_step), (self.run, 1)])
+    }
+
+    /// Sizes and strides of what is written, besides zeros in all of the result.
+    pub(crate) fn target(&self) -> impl Iterator<Item = (usize, isize)> + '_ {
+        let size = match self.kind {
+            Indexed::Gather => self.list.len(),
+            Indexed::ScatterAdd => self.n_positions(),
+        };
+        let others = self.dims.iter().copied().zip(self.to.iter().copied());
+        others.chain([(size, self.to_step), (self.run, 1)])
+    }
+
+    /// One more than the last position.
+    fn n_positions(&self) -> usize {
+        self.list.iter().max().map_or(0, |&last| last as usize + 1)
+    }
+
     /// Runs into a row-major result.
     ///
     /// # Safety

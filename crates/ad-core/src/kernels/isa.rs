@@ -41,14 +41,15 @@ pub enum Level {
 }
 
 impl Level {
-    /// The widest instruction set of this processor, looked up once.
+    /// The widest instruction set of this processor, looked up once; the baseline if the feature
+    /// `portable` asks for it.
     pub fn detect() -> Self {
         static FOUND: OnceLock<Level> = OnceLock::new();
         *FOUND.get_or_init(Self::look_up)
     }
 
     fn look_up() -> Self {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(feature = "portable")))]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             if avx2

@@ -20,6 +20,7 @@ mod opaque;
 mod recurrence;
 mod reduce;
 mod rows;
+mod tree;
 mod vmath;
 
 pub(crate) use copy::{StridedCopy, gather};
@@ -32,4 +33,5 @@ pub(crate) use map::{LaneOp, MapKernel, MapTable, TwinKernel, TwinLane, TwinTabl
 pub(crate) use recurrence::RecurrenceJob;
 pub(crate) use reduce::ReduceJob;
 pub(crate) use rows::{RowJob, RowKind, probability};
+pub use tree::dot;
 pub use vmath::Lane;

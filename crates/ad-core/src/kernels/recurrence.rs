@@ -40,6 +40,18 @@ impl RecurrenceJob {
         self.len * self.dims.iter().product::<usize>()
     }
 
+    /// Sizes and strides of what is read of a: one element less along a row than of b.
+    pub(crate) fn factors(&self) -> impl Iterator<Item = (usize, isize)> + '_ {
+        let others = self.dims.iter().copied().zip(self.a.iter().copied());
+        others.chain([(self.len.saturating_sub(1), self.a_step)])
+    }
+
+    /// Sizes and strides of what is read of b.
+    pub(crate) fn terms(&self) -> impl Iterator<Item = (usize, isize)> + '_ {
+        let others = self.dims.iter().copied().zip(self.b.iter().copied());
+        others.chain([(self.len, self.b_step)])
+    }
+
     /// Runs into a row-major result.
     ///
     /// # Safety

@@ -5,12 +5,10 @@
 use std::fmt;
 
 use super::isa::Level;
+use super::tree::{LANES, RUN, Tree, combine_rows, fold_lines, rows_scratch};
 use crate::ops::Reduction;
 use crate::real::Real;
 use crate::shape::{Dims, Shape};
-
-/// Partial results side by side: several registers of the widest vectors.
-const LANES: usize = 32;
 
 /// A reduction ready to run: kept and reduced axes with their strides in the operand.
 #[derive(Clone, Debug)]
@@ -59,8 +57,12 @@ impl Axes {
         self.strides.push(stride);
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.dims.iter().product()
+    }
+
+    pub(super) fn sizes_and_strides(&self) -> impl Iterator<Item = (usize, isize)> + '_ {
+        self.dims.iter().copied().zip(self.strides.iter().copied())
     }
 
     /// The offset of the element at a flat position.
@@ -101,7 +103,21 @@ impl<T: Real> ReduceJob<T> {
 
     /// Elements of scratch memory that a run needs.
     pub(crate) fn scratch(&self) -> usize {
-        self.rows_at_once() * self.kept.inner().0
+        if self.rows_at_once() > 1 {
+            let (wide, rows) = self.side_by_side();
+            wide + rows_scratch(rows, wide)
+        } else if self.by_rows() {
+            rows_scratch(self.reduced.len(), self.kept.inner().0)
+        } else {
+            0
+        }
+    }
+
+    /// Short rows side by side as one long row: its width, and how many whole ones there are.
+    fn side_by_side(&self) -> (usize, usize) {
+        let (width, _) = self.kept.inner();
+        let wide = self.rows_at_once() * width;
+        (wide, self.reduced.len() * width / wide)
     }
 
     /// Short rows that follow each other in memory and are added as one: 1 for others.
@@ -163,7 +179,7 @@ impl<T: Real> ReduceJob<T> {
                 }
                 Reduction::Sum => self.sum(from, to, scratch),
                 Reduction::Max if self.by_rows() => {
-                    self.rows(from, to, T::neg_infinity(), maximum);
+                    self.rows(from, to, scratch, T::neg_infinity(), maximum);
                 }
                 Reduction::Max => self.columns(from, to, T::neg_infinity(), maximum),
             }
@@ -178,7 +194,7 @@ impl<T: Real> ReduceJob<T> {
             if self.rows_at_once() > 1 {
                 self.short_rows(from, to, scratch);
             } else if self.by_rows() {
-                self.rows(from, to, T::zero(), |x, y| x + y);
+                self.rows(from, to, scratch, T::zero(), |x, y| x + y);
             } else {
                 self.columns(from, to, T::zero(), |x, y| x + y);
             }
@@ -213,6 +229,7 @@ impl<T: Real> ReduceJob<T> {
         &self,
         from: *const T,
         to: *mut T,
+        scratch: *mut T,
         start: T,
         combine: impl Fn(T, T) -> T + Copy,
     ) {
@@ -222,14 +239,8 @@ impl<T: Real> ReduceJob<T> {
             unsafe {
                 let from = from.offset(self.kept.offset(row * width));
                 let out = std::slice::from_raw_parts_mut(to.add(row * width), width);
-                out.fill(start);
-                for at in 0..self.reduced.len() {
-                    let line = from.offset(self.reduced.offset(at));
-                    let line = std::slice::from_raw_parts(line, width);
-                    for (y, &x) in out.iter_mut().zip(line) {
-                        *y = combine(*y, x);
-                    }
-                }
+                let line = |at: usize| from.wrapping_offset(self.reduced.offset(at));
+                combine_rows(self.reduced.len(), line, out, scratch, start, combine);
             }
         }
     }
@@ -239,19 +250,19 @@ impl<T: Real> ReduceJob<T> {
     #[inline(always)]
     unsafe fn short_rows(&self, from: *const T, to: *mut T, scratch: *mut T) {
         let (width, _) = self.kept.inner();
-        let at_once = self.rows_at_once();
-        let (wide, total) = (at_once * width, self.reduced.len() * width);
+        let (wide, rows) = self.side_by_side();
+        let total = self.reduced.len() * width;
         for row in 0..self.kept.len() / width {
             // SAFETY: rows of `width` elements, `wide` of scratch, within what the caller vouches for.
             unsafe {
                 let line = from.offset(self.kept.offset(row * width));
                 let line = std::slice::from_raw_parts(line, total);
                 let sums = std::slice::from_raw_parts_mut(scratch, wide);
-                sums.fill(T::zero());
-                for part in line.chunks(wide) {
-                    for (sum, &x) in sums.iter_mut().zip(part) {
-                        *sum += x;
-                    }
+                let long = |at: usize| line.as_ptr().wrapping_add(at * wide);
+                let levels = scratch.add(wide);
+                combine_rows(rows, long, sums, levels, T::zero(), |x, y| x + y);
+                for (sum, &x) in sums.iter_mut().zip(&line[rows * wide..]) {
+                    *sum += x;
                 }
                 let out = std::slice::from_raw_parts_mut(to.add(row * width), width);
                 out.fill(T::zero());
@@ -287,13 +298,17 @@ impl<T: Real> ReduceJob<T> {
                     at += 8;
                     continue;
                 }
-                let mut total = start;
-                for line in 0..lines {
+                let part = |line: usize| {
                     let offset = self.kept.offset(at) + self.reduced.offset(line * width);
-                    let part = fold(width, stride, from.offset(offset), start, combine);
-                    total = combine(total, part);
-                }
-                *to.add(at) = total;
+                    fold(width, stride, from.offset(offset), start, combine)
+                };
+                *to.add(at) = if lines <= RUN {
+                    (0..lines).map(part).fold(start, combine)
+                } else {
+                    let mut tree = Tree::new();
+                    (0..lines).for_each(|line| tree.push(part(line), combine));
+                    tree.total(start, combine)
+                };
             }
             at += 1;
         }
@@ -325,52 +340,45 @@ unsafe fn fold_eight<T: Real>(
     totals
 }
 
-/// Combines `n` elements in interleaved partial results, then those in pairs; few elements one
-/// after the other.
+/// Combines `n` elements in interleaved partial results, by a fixed tree.
 #[inline(always)]
 unsafe fn fold<T: Real>(
     n: usize,
     stride: isize,
     from: *const T,
     start: T,
-    combine: impl Fn(T, T) -> T,
+    combine: impl Fn(T, T) -> T + Copy,
 ) -> T {
-    const WIDE: usize = LANES;
-    if n < WIDE {
-        // SAFETY: the caller vouches for n elements.
-        let elements = (0..n as isize).map(|at| unsafe { *from.offset(at * stride) });
-        return elements.fold(start, combine);
-    }
-    let mut parts = [start; WIDE];
-    let mut at = 0;
     // SAFETY: every position is less than n, and the caller vouches for n elements.
     unsafe {
+        let one = |at: usize| *from.offset(at as isize * stride);
         if stride == 1 {
-            while at + WIDE <= n {
-                let line = from.add(at).cast::<[T; WIDE]>().read_unaligned();
-                for lane in 0..WIDE {
-                    parts[lane] = combine(parts[lane], line[lane]);
-                }
-                at += WIDE;
+            let line = |at: usize| from.add(at).cast::<[T; LANES]>().read_unaligned();
+            return fold_lines(n, start, combine, line, one);
+        }
+        let line = |at: usize| {
+            let mut line = [start; LANES];
+            for (lane, element) in line.iter_mut().enumerate() {
+                *element = one(at + lane);
             }
-        }
-        while at < n {
-            let lane = at % WIDE;
-            parts[lane] = combine(parts[lane], *from.offset(at as isize * stride));
-            at += 1;
-        }
+            line
+        };
+        fold_lines(n, start, combine, line, one)
     }
-    let mut half = WIDE / 2;
-    while half > 0 {
-        for lane in 0..half {
-            parts[lane] = combine(parts[lane], parts[lane + half]);
-        }
-        half /= 2;
-    }
-    parts[0]
 }
 
 impl<T> ReduceJob<T> {
+    /// Sizes and strides of what is read.
+    pub(crate) fn source(&self) -> impl Iterator<Item = (usize, isize)> + '_ {
+        let axes = [&self.kept, &self.reduced].into_iter();
+        axes.flat_map(Axes::sizes_and_strides)
+    }
+
+    /// The number of results.
+    pub(crate) fn n_results(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Numbers read and written.
     pub(crate) fn traffic(&self) -> usize {
         self.kept.len() * (self.reduced.len() + 1)
@@ -430,6 +438,40 @@ mod tests {
                 expected[to] += value;
             }
             assert_eq!(out, expected, "axes {axes:?}");
+        }
+    }
+
+    /// Sums of ten million equal `f32` along each kind of axes: in a row, strided, many rows, short
+    /// rows side by side, and lines apart. Equal terms are the worst case, all additions of a run
+    /// round to the same side.
+    #[test]
+    fn ten_million_equal_terms_are_added_to_a_millionth() {
+        let cases: [(&[usize], &[usize]); 7] = [
+            (&[10_000_000], &[0]),
+            (&[2, 5_000_000], &[1]),
+            (&[5_000_000, 2], &[0]),
+            (&[312_500, 32], &[0]),
+            (&[250_000, 40], &[0]),
+            (&[100_000, 10, 10], &[0, 2]),
+            (&[2500, 4000], &[0]),
+        ];
+        for (dims, axes) in cases {
+            for term in [0.1_f32, 1.0 / 3.0, 1.1, 1e-3] {
+                let shape = Shape::new(dims);
+                let level = Level::detect();
+                let job = ReduceJob::new(Reduction::Sum, level, &shape, &shape.row_major(), axes);
+                let terms = vec![term; shape.len()];
+                let mut out = vec![f32::NAN; shape.without(axes).len()];
+                let mut scratch = vec![0.0; job.scratch()];
+                // SAFETY: the arrays have the lengths of the shape, the result and the scratch
+                // memory.
+                unsafe { job.run(terms.as_ptr(), out.as_mut_ptr(), scratch.as_mut_ptr()) };
+                let expected = (shape.len() / out.len()) as f64 * f64::from(term);
+                for sum in out {
+                    let error = (f64::from(sum) / expected - 1.0).abs();
+                    assert!(error < 1e-6, "{term} of {dims:?} along {axes:?}: {sum}");
+                }
+            }
         }
     }
 

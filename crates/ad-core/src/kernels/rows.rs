@@ -108,6 +108,19 @@ impl<T: Real> RowJob<T> {
         }
     }
 
+    /// Sizes and strides of an operand.
+    pub(crate) fn operand(&self, which: usize) -> impl Iterator<Item = (usize, isize)> + '_ {
+        let rows = &self.operands[which];
+        rows.kept
+            .sizes_and_strides()
+            .chain(rows.along.sizes_and_strides())
+    }
+
+    /// The number of results.
+    pub(crate) fn n_results(&self) -> usize {
+        self.result.kept.len() * self.result.along.len()
+    }
+
     /// Groups of [`LANES`] numbers that each operand takes in scratch memory.
     fn groups(&self) -> usize {
         if self.len <= SHORT {

@@ -458,17 +458,22 @@ fn times_slope_of_inversion(graph: &mut Graph, site: &Site<'_>, which: usize, t:
 }
 
 /// The operand of a sign change, if the instruction is one, or a view of one.
-fn negated(graph: &mut Graph, id: NodeId) -> Option<NodeId> {
+fn negated(graph: &mut Graph, mut id: NodeId) -> Option<NodeId> {
+    let mut views = Vec::new();
+    while graph.node(id).op.is(&layout::BROADCAST) || graph.node(id).op.is(&layout::RESHAPE) {
+        views.push(id);
+        id = graph.node(id).inputs[0];
+    }
     let node = graph.node(id);
-    if node.op.is(&SCALE) && is(node.op.attr.as_float(), -1.0) {
-        return Some(node.inputs[0]);
+    if !node.op.is(&SCALE) || !is(node.op.attr.as_float(), -1.0) {
+        return None;
     }
-    if node.op.is(&layout::BROADCAST) || node.op.is(&layout::RESHAPE) {
-        let (op, inner) = (node.op.clone(), node.inputs[0]);
-        let positive = negated(graph, inner)?;
-        return Some(graph.push(op, [positive].as_slice().into()));
+    let mut positive = node.inputs[0];
+    for &view in views.iter().rev() {
+        let op = graph.node(view).op.clone();
+        positive = graph.push(op, [positive].as_slice().into());
     }
-    None
+    Some(positive)
 }
 
 /// Equality of known constants, to the bit.

@@ -7,7 +7,7 @@ use std::collections::BinaryHeap;
 use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, stretch};
 use crate::graph::{Graph, NodeId};
 use crate::plan::View;
-use crate::shape::{Dims, Shape};
+use crate::shape::{Dims, MAX_LEN, Shape};
 
 /// Every layout primitive.
 #[cfg(test)]
@@ -31,7 +31,7 @@ impl Primitive for Reshape {
     }
 
     fn shape(&self, attr: &Attr, inputs: &[&Shape]) -> Result<Shape, String> {
-        let shape = Shape::new(attr.as_ints());
+        let shape = Shape::new(attr.as_ints()).check(MAX_LEN)?;
         if shape.len() == inputs[0].len() {
             return Ok(shape);
         }
@@ -170,11 +170,10 @@ impl Primitive for Slice {
         };
         let mut dims = Dims::from_slice(inputs[0].dims());
         match dims.get_mut(*axis) {
-            Some(size) if start + len <= *size => *size = *len,
+            Some(size) if start.checked_add(*len).is_some_and(|end| end <= *size) => *size = *len,
             _ => {
-                let range = *start..start + len;
                 return Err(format!(
-                    "range {range:?} of axis {axis} of the shape {}",
+                    "{len} elements from {start} on of axis {axis} of the shape {}",
                     inputs[0]
                 ));
             }
@@ -333,9 +332,10 @@ impl Primitive for Place {
                     "operands of the shapes {inputs:?} along axis {axis}"
                 ));
             }
-            end = offset + like[axis];
+            let reach = offset.checked_add(like[axis]);
             like[axis] = dims[axis];
-            if like != dims || end > size {
+            end = reach.unwrap_or(0);
+            if like != dims || reach.is_none_or(|end| end > size) {
                 return Err(format!(
                     "operands of the shapes {inputs:?} along axis {axis}"
                 ));

@@ -7,8 +7,10 @@ use smallvec::SmallVec;
 
 use super::memory::{self, Interval};
 use super::schedule::{Home, Schedule, Work, schedule, twin_of};
+use super::verify::{self, Lives};
 use super::view::View;
 use super::{BLOCK, Gather, Instr, Lane, Loc, Motion, Plan, Space, Step};
+use crate::error::Error;
 use crate::graph::{Graph, NodeId};
 use crate::kernels::{
     GemmShape, IndexedJob, Level, RecurrenceJob, ReduceJob, RowJob, StridedCopy, gemm_scratch,
@@ -16,13 +18,29 @@ use crate::kernels::{
 use crate::ops::{Lowering, indexed, recurrence, source};
 use crate::real::Real;
 
+const WORKSPACE: &str = "the workspace of a program";
+
 /// Plans the program that computes `outputs`; inputs are counted up to `n_inputs`.
-pub(crate) fn compile<T: Real>(graph: &Graph, outputs: &[NodeId], n_inputs: usize) -> Plan<T> {
+///
+/// # Errors
+/// [`Error::Allocation`] for memory that addresses do not reach; [`Error::UnsoundPlan`] if the plan
+/// does not pass its own check.
+pub(crate) fn compile<T: Real>(
+    graph: &Graph,
+    outputs: &[NodeId],
+    n_inputs: usize,
+) -> Result<Plan<T>, Error> {
+    check_lengths::<T>(graph, outputs)?;
     let schedule = schedule(graph, outputs);
+    let tops = tops(graph, &schedule.homes);
     let mut emitter = Emitter {
         graph,
         level: Level::detect(),
         offsets: Vec::new(),
+        tops,
+        lives: Lives::new(graph.len()),
+        taken_from: vec![None; graph.len()],
+        at: 0,
         plan: Plan {
             instrs: Vec::with_capacity(schedule.works.len()),
             constants: Vec::new(),
@@ -32,27 +50,33 @@ pub(crate) fn compile<T: Real>(graph: &Graph, outputs: &[NodeId], n_inputs: usiz
             scratch: 0,
         },
         constants: vec![None; graph.len()],
-        tops: tops(graph, &schedule.homes),
         schedule,
     };
-    let layout = {
-        let intervals = emitter.intervals();
-        memory::assign(&intervals, graph.len(), 64 / size_of::<T>())
-    };
-    emitter.plan.arena = layout.len;
-    emitter.offsets = layout.offsets;
+    emitter.lay_out()?;
     let works = std::mem::take(&mut emitter.schedule.works);
     for work in &works {
         let instr = emitter.emit(work);
-        emitter.plan.instrs.push(instr);
+        emitter.push(instr);
     }
     for (at, from) in std::mem::take(&mut emitter.schedule.output_copies) {
         let to = Loc::new(emitter.output_space(at), 0);
         let job = StridedCopy::to_row_major(&from.shape, &from.strides);
         let from = emitter.loc(&from);
-        emitter.plan.instrs.push(Instr::Copy { job, from, to });
+        emitter.push(Instr::Copy { job, from, to });
     }
-    emitter.plan
+    emitter.finish()
+}
+
+/// Refuses inputs, constants and outputs that are longer than addresses reach.
+fn check_lengths<T>(graph: &Graph, outputs: &[NodeId]) -> Result<(), Error> {
+    let source = |id: &NodeId| matches!(graph.node(*id).op.def().lowering(), Lowering::Source);
+    for id in graph.ids().filter(source).chain(outputs.iter().copied()) {
+        let len = graph.shape(id).len();
+        if len > Loc::MAX_LEN {
+            return Err(Error::allocation::<T>("an input or an output", len));
+        }
+    }
+    Ok(())
 }
 
 /// The buffer (or the output) that holds an instruction's value in the end, and where in it.
@@ -80,6 +104,11 @@ struct Emitter<'a, T> {
     schedule: Schedule,
     offsets: Vec<Option<usize>>,
     tops: Vec<Top>,
+    lives: Lives,
+    /// The operand that a chain's result is written over.
+    taken_from: Vec<Option<NodeId>>,
+    /// The kernel call that is made.
+    at: usize,
     plan: Plan<T>,
     /// Where each constant instruction's values stand.
     constants: Vec<Option<usize>>,
@@ -93,6 +122,41 @@ impl<T: Real> Emitter<'_, T> {
 
     fn top(&self, id: NodeId) -> Top {
         self.tops[id.index()]
+    }
+
+    /// Gives every buffer its place in the arena.
+    fn lay_out(&mut self) -> Result<(), Error> {
+        let intervals = self.intervals();
+        for interval in &intervals {
+            self.taken_from[interval.buffer.index()] = interval.takes_over;
+        }
+        let layout = memory::assign(&intervals, self.graph.len(), 64 / size_of::<T>());
+        let layout = layout.map_err(|len| Error::allocation::<T>(WORKSPACE, len))?;
+        self.plan.arena = layout.len;
+        self.offsets = layout.offsets;
+        Ok(())
+    }
+
+    fn push(&mut self, instr: Instr<T>) {
+        self.plan.instrs.push(instr);
+        self.at += 1;
+    }
+
+    /// The plan, if it passes its check.
+    fn finish(self) -> Result<Plan<T>, Error> {
+        let len = self.plan.arena + self.plan.scratch;
+        if len > Loc::MAX_LEN {
+            return Err(Error::allocation::<T>(WORKSPACE, len));
+        }
+        let place = |buffer: NodeId| {
+            let offset = self.offsets[buffer.index()]?;
+            Some((offset, self.graph.shape(buffer).len()))
+        };
+        self.lives
+            .check(place, |buffer| self.taken_from[buffer.index()])
+            .and_then(|()| verify::addresses(&self.plan))
+            .map_err(|message| Error::UnsoundPlan { message })?;
+        Ok(self.plan)
     }
 
     /// The lives of all buffers that need memory in the arena.
@@ -244,6 +308,7 @@ impl<T: Real> Emitter<'_, T> {
         }
         match self.top(id) {
             (Ok(buffer), offset) => {
+                self.lives.touch(buffer, self.at);
                 let at = self.offsets[buffer.index()].expect("every buffer in use has memory");
                 Loc::new(Space::ARENA, at + offset)
             }
@@ -487,6 +552,9 @@ impl<T: Real> Emitter<'_, T> {
     fn destination(&mut self, chain: &mut Chain<'_, T>, at: usize) -> Lane {
         let member = chain.members[at];
         let lane = if chain.stores.binary_search(&member).is_ok() {
+            if let Some(operand) = self.taken_from[member.index()] {
+                self.lives.end(operand);
+            }
             Lane {
                 at: self.base_loc(member),
                 motion: Motion::Moves,
@@ -687,10 +755,10 @@ mod tests {
         let (square, shifted) = (graph.map1(&ew::SQUARE, x), graph.offset(1.0, x));
         let product = graph.mul(square, shifted);
         let y = graph.map2(&ew::DIV, product, stretched);
-        let plan = compile::<f64>(&graph, &[y], 2);
+        let plan = compile::<f64>(&graph, &[y], 2).unwrap();
         let mut out = vec![f64::NAN; n];
         let inputs: [&[f64]; 2] = [&vec![3.0; n], &[4.0]];
-        execute::run(&plan, &mut Memory::new(0), &inputs, &mut [&mut out]);
+        execute::run(&plan, &mut Memory::new(), &inputs, &mut [&mut out]).unwrap();
         assert_eq!(out, vec![9.0; n]);
     }
 
@@ -703,7 +771,7 @@ mod tests {
             y = graph.map1(&ew::TANH, y);
             y = graph.add(y, x);
         }
-        let plan = compile::<f64>(&graph, &[y], 1);
+        let plan = compile::<f64>(&graph, &[y], 1).unwrap();
         assert_eq!(plan.instrs.len(), 1);
         assert_eq!(plan.arena, 0, "the chain writes its output directly");
     }

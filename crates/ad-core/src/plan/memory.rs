@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Loc;
 use crate::graph::NodeId;
 
 /// When a buffer that needs memory of its own is first written and last read.
@@ -32,8 +33,9 @@ const SKEW_LINES: usize = 9;
 const SKEW_FROM: usize = 128;
 
 /// Assigns memory best-fit, in order of first use; a cache line has `line` elements. Buffers shorter
-/// than that, of scalar programs, lie side by side behind the others.
-pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Layout {
+/// than that, of scalar programs, lie side by side behind the others. An error is the number of
+/// elements at which the arena got longer than addresses reach.
+pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Result<Layout, usize> {
     let mut order: Vec<&Interval> = intervals.iter().collect();
     order.sort_by_key(|interval| (interval.first, interval.buffer));
     let mut offsets: Vec<Option<usize>> = vec![None; n_nodes];
@@ -51,6 +53,10 @@ pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Lay
             let len = interval.len.next_multiple_of(line) + skew;
             long.place(interval, len, inherited)
         };
+        let len = long.free.end + short.free.end;
+        if len > Loc::MAX_LEN - line {
+            return Err(len);
+        }
         offsets[interval.buffer.index()] = Some(offset);
     }
     for interval in order.iter().filter(|interval| interval.len < line) {
@@ -58,10 +64,10 @@ pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Lay
             *offset += long.free.end;
         }
     }
-    Layout {
+    Ok(Layout {
         offsets,
         len: (long.free.end + short.free.end).next_multiple_of(line),
-    }
+    })
 }
 
 /// Memory for buffers of one kind.
@@ -178,7 +184,7 @@ mod tests {
             interval(1, 16, 1, 2),
             interval(2, 16, 2, 3),
         ];
-        let layout = assign(&intervals, 3, 8);
+        let layout = assign(&intervals, 3, 8).unwrap();
         assert_eq!(layout.len, 32);
         assert_eq!(layout.offsets[0], layout.offsets[2]);
     }
@@ -193,7 +199,7 @@ mod tests {
                 .enumerate()
                 .map(|(i, &(len, first, life))| interval(i, len, first, first + life))
                 .collect();
-            let layout = assign(&intervals, intervals.len(), 8);
+            let layout = assign(&intervals, intervals.len(), 8).unwrap();
             for a in &intervals {
                 let x = layout.offsets[a.buffer.index()].unwrap();
                 prop_assert!(x + a.len <= layout.len);

@@ -2,12 +2,16 @@
 //!
 //! [`schedule`] fuses and orders, [`memory`] shares one arena among buffers by liveness, and
 //! [`emit`] resolves addresses and picks the kernels for a scalar type and this processor.
+//! [`verify`] then checks what came out, so that the executor trusts a check and not the planner.
 //! Memory and arithmetic of a plan are known before it runs.
 
 mod emit;
 mod explain;
 mod memory;
 mod schedule;
+mod verify;
+#[cfg(test)]
+mod verify_tests;
 mod view;
 
 use crate::kernels::{
@@ -46,8 +50,11 @@ pub(crate) struct Loc(u64);
 impl Loc {
     const OFFSET_BITS: u32 = 48;
 
+    /// The most elements of a space. Plans of larger ones are refused before addresses are made.
+    pub(crate) const MAX_LEN: usize = (1 << Self::OFFSET_BITS) - 1;
+
     pub(crate) fn new(space: Space, offset: usize) -> Self {
-        assert!(offset < 1 << Self::OFFSET_BITS, "more memory than there is");
+        assert!(offset <= Self::MAX_LEN, "more memory than there is");
         Self(u64::from(space.0) << Self::OFFSET_BITS | offset as u64)
     }
 
@@ -183,9 +190,9 @@ pub(crate) struct Plan<T> {
 
 impl<T> Instr<T> {
     /// Multiply-adds in matrix products.
-    pub(crate) fn product_flops(&self) -> usize {
+    pub(crate) fn product_flops(&self) -> u128 {
         match self {
-            Self::MatMul { shape, .. } => shape.batch * shape.m * shape.n * shape.k,
+            Self::MatMul { shape: s, .. } => (s.batch * s.m * s.n) as u128 * s.k as u128,
             _ => 0,
         }
     }
@@ -227,7 +234,7 @@ impl<T> Plan<T> {
     }
 
     /// Multiply-adds in matrix products.
-    pub(crate) fn product_flops(&self) -> usize {
+    pub(crate) fn product_flops(&self) -> u128 {
         self.instrs.iter().map(Instr::product_flops).sum()
     }
 

@@ -2,8 +2,8 @@
 
 use super::Var;
 use crate::graph::{Graph, NodeId};
-use crate::shape::Shape;
-use crate::transform::{batch_within, directional, jvp, vjp};
+use crate::shape::{MAX_RECORDED, Shape};
+use crate::transform::{batch_within, check_stack, directional, jvp, vjp};
 
 impl<'t> Var<'t> {
     /// The gradient of a scalar function at this variable: ∇f(x), of the shape of x.
@@ -146,7 +146,7 @@ impl<'t> Var<'t> {
         let y = f(x);
         self.recorder.build("jacobian", |graph| {
             x.same_recording(y)?;
-            Ok(jacobian(graph, y.id, x.id))
+            jacobian(graph, y.id, x.id)
         })
     }
 
@@ -228,6 +228,7 @@ impl<'t> Var<'t> {
         let result = f(one);
         self.recorder.build("map_rows", |graph| {
             self.same_recording(result)?;
+            check_stack(graph, &[result.id], count)?;
             Ok(batch_within(graph, &[result.id], &[(one.id, self.id)], count)[0])
         })
     }
@@ -294,10 +295,10 @@ fn gradient(graph: &mut Graph, y: NodeId, x: NodeId) -> NodeId {
 }
 
 /// ∂y/∂x, of the shape of y followed by that of x.
-fn jacobian(graph: &mut Graph, y: NodeId, x: NodeId) -> NodeId {
+fn jacobian(graph: &mut Graph, y: NodeId, x: NodeId) -> Result<NodeId, String> {
     let (rows, columns) = (graph.shape(y).clone(), graph.shape(x).clone());
     let both: Vec<usize> = [rows.dims(), columns.dims()].concat();
-    let both = Shape::new(&both);
+    let both = Shape::new(&both).check(MAX_RECORDED)?;
     let (n_rows, n_columns) = (rows.len(), columns.len());
     let forward = n_columns <= n_rows;
     let (seeded, n_seeds) = if forward {
@@ -312,15 +313,16 @@ fn jacobian(graph: &mut Graph, y: NodeId, x: NodeId) -> NodeId {
         vjp(graph, &[(y, seed)], &[x])[0]
     };
     let Some(derivative) = derivative else {
-        return graph.full(0.0, &both);
+        return Ok(graph.full(0.0, &both));
     };
-    let units = graph.unit_vectors(n_seeds);
+    check_stack(graph, &[derivative], n_seeds)?;
+    let units = graph.try_unit_vectors(n_seeds)?;
     let units = graph.reshape(units, &seeded.prefixed(n_seeds));
     let stack = batch_within(graph, &[derivative], &[(seed, units)], n_seeds)[0];
     if !forward {
-        return graph.reshape(stack, &both);
+        return Ok(graph.reshape(stack, &both));
     }
     let matrix = graph.reshape(stack, &Shape::new(&[n_columns, n_rows]));
     let matrix = graph.permute(matrix, &[1, 0]);
-    graph.reshape(matrix, &both)
+    Ok(graph.reshape(matrix, &both))
 }

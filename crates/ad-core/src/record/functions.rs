@@ -1,7 +1,6 @@
 //! Functions of [`Var`]: elementwise, layout, reductions, products, and the composed ones.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use ndarray::ArrayViewD;
 
@@ -9,7 +8,7 @@ use super::Var;
 use crate::graph::{Graph, NodeId};
 use crate::ops::{Attr, Op, elementwise as ew, layout, matmul, reduce, softmax};
 use crate::real::Real;
-use crate::shape::{Dims, Shape};
+use crate::shape::{Dims, MAX_RECORDED, Shape};
 
 macro_rules! elementwise_methods {
     ($($(#[$doc:meta])* $method:ident = $op:ident;)*) => {
@@ -144,11 +143,18 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
-        let len = range.end.saturating_sub(range.start);
-        self.unary(Op::new(
-            &layout::SLICE,
-            Attr::ints(&[axis, range.start, len]),
-        ))
+        self.recorder.build("slice", |graph| {
+            let shape = graph.shape(self.id);
+            let size = shape.dims().get(axis).copied();
+            if range.start > range.end || size.is_none_or(|size| range.end > size) {
+                return Err(format!(
+                    "range {range:?} of axis {axis} of the shape {shape}"
+                ));
+            }
+            let ints = [axis, range.start, range.end - range.start];
+            let op = Op::new(&layout::SLICE, Attr::ints(&ints));
+            graph.try_push(op, [self.id].as_slice().into())
+        })
     }
 
     /// Element `index` of a vector, as a number.
@@ -167,7 +173,7 @@ impl<'t> Var<'t> {
             if from.broadcast(&to).as_ref() != Some(&to) {
                 return Err(format!("shape {from} to {to}"));
             }
-            Ok(graph.broadcast_to(self.id, &to))
+            graph.try_broadcast_to(self.id, &to)
         })
     }
 
@@ -339,12 +345,16 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn constant<T: Real>(self, values: ArrayViewD<'_, T>) -> Self {
-        let shape = Shape::new(values.shape());
-        let values: Arc<[f64]> = values.iter().map(|value| value.as_f64()).collect();
         self.recorder.build("constant", |graph| {
-            match values.iter().position(|value| !value.is_finite()) {
-                Some(at) => Err(format!("{} at flat index {at}", values[at])),
-                None => Ok(graph.constant(values, &shape)),
+            // A view may repeat a few numbers more often than memory could hold.
+            let shape = Shape::new(values.shape()).check(MAX_RECORDED)?;
+            let mut copy: Vec<f64> = Vec::new();
+            let room = copy.try_reserve_exact(shape.len());
+            room.map_err(|error| format!("an array of the shape {shape}: {error}"))?;
+            copy.extend(values.iter().map(|value| value.as_f64()));
+            match copy.iter().position(|value| !value.is_finite()) {
+                Some(at) => Err(format!("{} at flat index {at}", copy[at])),
+                None => Ok(graph.constant(copy, &shape)),
             }
         })
     }
@@ -367,7 +377,8 @@ pub fn concatenate<'t>(axis: usize, parts: &[Var<'t>]) -> Var<'t> {
                 return Err(format!("axis {axis} of the shape {shape}"));
             };
             ints.push(ints[1]);
-            ints[1] += size;
+            let end = ints[1].checked_add(*size);
+            ints[1] = end.ok_or("the parts are longer together than an array can be")?;
         }
         let op = Op::new(&layout::PLACE, Attr::ints(&ints));
         graph.try_push(op, parts.iter().map(|part| part.id).collect())

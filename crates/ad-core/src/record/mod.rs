@@ -13,8 +13,8 @@ use std::panic::Location;
 
 use crate::error::Error;
 use crate::graph::{Graph, NodeId, Operands, Precision, without_variables};
-use crate::ops::Op;
-use crate::shape::Shape;
+use crate::ops::{Op, source};
+use crate::shape::{MAX_RECORDED, Shape};
 
 pub use custom::{JvpRule, VjpRule, custom_jvp, custom_vjp};
 pub use functions::{concatenate, stack};
@@ -72,13 +72,18 @@ impl Recorder {
         recorder
     }
 
+    #[track_caller]
     pub(crate) fn input(&self, position: usize, dims: &[usize]) -> Var<'_> {
-        let id = self
-            .state
-            .borrow_mut()
-            .graph
-            .input(position, &Shape::new(dims));
-        Var { recorder: self, id }
+        self.build("input", |graph| {
+            let shape = Shape::new(dims).check(MAX_RECORDED)?;
+            graph.try_push(source::input(position, &shape), Operands::new())
+        })
+    }
+
+    /// Ends the recording in an error, unless it has one already.
+    #[track_caller]
+    pub(crate) fn refuse(&self, op: &'static str, message: String) {
+        self.build(op, |_| Err(message));
     }
 
     /// Ends the recording with its result, or with the first error.
@@ -112,7 +117,11 @@ impl Recorder {
     ) -> Var<'_> {
         let location = Location::caller();
         let mut state = self.state.borrow_mut();
-        let id = match build(&mut state.graph) {
+        let built = build(&mut state.graph).and_then(|id| {
+            let shape = state.graph.shape(id).clone();
+            shape.check(MAX_RECORDED).map(|_| id)
+        });
+        let id = match built {
             Ok(id) => {
                 state.graph.set_site(id, location);
                 id
@@ -182,6 +191,23 @@ impl<'t> Var<'t> {
         self.recorder.state.borrow().graph.shape(self.id).clone()
     }
 
+    /// The first `n` elements of this vector as numbers, or `None` and an error of the recording if
+    /// they are more than a graph has instructions for: each takes two.
+    #[track_caller]
+    pub(crate) fn elements(self, n: usize) -> Option<Vec<Self>> {
+        if n >= Graph::MAX_NODES / 2 {
+            let message = format!("{n} parameters one by one, more than instructions are counted");
+            self.recorder.refuse("record_scalars", message);
+            return None;
+        }
+        let mut elements = Vec::with_capacity(n);
+        // A loop, because a closure would hide the caller's line.
+        for at in 0..n {
+            elements.push(self.at(at));
+        }
+        Some(elements)
+    }
+
     fn same_recording(self, other: Self) -> Result<(), String> {
         if std::ptr::eq(self.recorder, other.recorder) {
             Ok(())
@@ -212,8 +238,8 @@ impl<'t> Var<'t> {
             let Some(shape) = x.broadcast(y) else {
                 return Err(format!("the shapes {x} and {y} do not broadcast"));
             };
-            let x = graph.broadcast_to(self.id, &shape);
-            let y = graph.broadcast_to(other.id, &shape);
+            let x = graph.try_broadcast_to(self.id, &shape)?;
+            let y = graph.try_broadcast_to(other.id, &shape)?;
             graph.try_push(op, Operands::from_slice(&[x, y]))
         })
     }

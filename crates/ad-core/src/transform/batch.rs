@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::graph::{Graph, NodeId};
 use crate::ops::custom::{self, CustomRule, Program};
 use crate::ops::{Batch, source, stretch};
+use crate::shape::MAX_RECORDED;
 
 /// Copies the program that computes `outputs` with `count` values for each input in `stacked`.
 /// Every output has the new axis.
@@ -53,7 +54,17 @@ pub(crate) fn batch(
     (copy, outputs)
 }
 
-/// The same inside of one graph: the values of `outputs` for stacks of `count` values in place of
+/// Refuses a stack of `count` values for each instruction of `outputs` if one of them would be larger
+/// than a recorded array can be.
+pub(crate) fn check_stack(graph: &Graph, outputs: &[NodeId], count: usize) -> Result<(), String> {
+    let needed = graph.needed_for(outputs.iter().copied());
+    for id in graph.ids().filter(|id| needed[id.index()]) {
+        graph.shape(id).prefixed(count).check(MAX_RECORDED)?;
+    }
+    Ok(())
+}
+
+/// [`batch`] inside of one graph: the values of `outputs` for stacks of `count` values in place of
 /// sources, each (one, stack). What does not depend on them stays as it is, once for all.
 pub(crate) fn batch_within(
     graph: &mut Graph,

@@ -13,7 +13,7 @@ mod split;
 mod taylor;
 mod vjp;
 
-pub(crate) use batch::{batch, batch_within};
+pub(crate) use batch::{batch, batch_within, check_stack};
 pub(crate) use hoist::hoist_coefficients;
 pub(crate) use jvp::jvp;
 pub(crate) use leading::{leading, row_width};

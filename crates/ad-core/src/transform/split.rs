@@ -6,14 +6,18 @@
 
 use crate::graph::{Graph, NodeId};
 use crate::ops::Lowering;
-use crate::shape::Shape;
+use crate::shape::{MAX_LEN, Shape};
 
-/// Residuals begin at multiples of this many elements: a cache line of the smaller scalar type.
+/// Residuals of at least this length begin at multiples of it: a cache line of the smaller scalar
+/// type. Shorter ones, of scalar programs, lie side by side behind the others.
 const ALIGN: usize = 16;
 
-/// Elements between residuals, so that long ones do not lie at the same place of their pages (see
+/// Elements between long residuals, so that they do not lie at the same place of their pages (see
 /// the planner's layout of memory).
 const SKEW: usize = 9 * ALIGN;
+
+/// Shorter residuals are left alone.
+const SKEW_FROM: usize = 128;
 
 /// A program linear in its tangent inputs, which reads residuals from one more input.
 #[derive(Debug)]
@@ -32,15 +36,16 @@ pub(crate) struct Linearized {
 }
 
 /// Splits off, for each output, the part that depends on a tangent. The block of residuals is
-/// appended to `graph`, and is the input at position `residual_input` of the programs.
+/// appended to `graph`, and is the input at position `residual_input` of the programs. An error is
+/// the number of elements at which the block got longer than an array can be.
 pub(crate) fn split(
     graph: &mut Graph,
     outputs: &[Option<NodeId>],
     tangents: &[NodeId],
     residual_input: usize,
-) -> Linearized {
+) -> Result<Linearized, usize> {
     let depends = graph.depending_on(tangents);
-    let block = Block::collect(graph, outputs, &depends);
+    let block = Block::collect(graph, outputs, &depends)?;
     let mut programs = Vec::new();
     for output in outputs {
         programs.push(output.map(|output| {
@@ -68,10 +73,10 @@ pub(crate) fn split(
             }
         }));
     }
-    Linearized {
+    Ok(Linearized {
         residuals: block.gather(graph),
         programs,
-    }
+    })
 }
 
 /// The residuals with their places in one flat block.
@@ -86,7 +91,7 @@ struct Block {
 impl Block {
     /// Finds what the tangent part reads of the other part. A view of something kept is taken
     /// again, and sources are there anyway.
-    fn collect(graph: &Graph, outputs: &[Option<NodeId>], depends: &[bool]) -> Self {
+    fn collect(graph: &Graph, outputs: &[Option<NodeId>], depends: &[bool]) -> Result<Self, usize> {
         let mut block = Self {
             residuals: Vec::new(),
             places: vec![None; graph.len()],
@@ -108,7 +113,31 @@ impl Block {
                 block.keep(graph, *output);
             }
         }
-        block
+        block.lay_out(graph)?;
+        Ok(block)
+    }
+
+    /// Gives each residual its place: the long ones first.
+    fn lay_out(&mut self, graph: &Graph) -> Result<(), usize> {
+        let len_of = |id: NodeId| graph.shape(id).len();
+        let kept = std::mem::take(&mut self.residuals).into_iter();
+        let (long, short): (Vec<_>, Vec<_>) = kept.partition(|kept| len_of(kept.0) >= ALIGN);
+        self.residuals = long;
+        self.residuals.extend(short);
+        for (place, (id, offset)) in self.residuals.iter_mut().enumerate() {
+            self.places[id.index()] = Some(place);
+            *offset = self.len;
+            let len = len_of(*id);
+            self.len += match len {
+                0..ALIGN => len,
+                ALIGN..SKEW_FROM => len.next_multiple_of(ALIGN),
+                _ => len.next_multiple_of(ALIGN) + SKEW,
+            };
+            if self.len > MAX_LEN {
+                return Err(self.len);
+            }
+        }
+        Ok(())
     }
 
     fn keep(&mut self, graph: &Graph, mut id: NodeId) {
@@ -120,8 +149,7 @@ impl Block {
             return;
         }
         self.places[id.index()] = Some(self.residuals.len());
-        self.residuals.push((id, self.len));
-        self.len += graph.shape(id).len().next_multiple_of(ALIGN) + SKEW;
+        self.residuals.push((id, 0));
     }
 
     /// The residuals side by side as one vector.
@@ -158,8 +186,30 @@ impl Part<'_> {
         self.moved[id.index()] = Some(self.new.push(node.op.clone(), inputs));
     }
 
-    /// The copy of an operand.
+    /// The copy of an operand. What it is a view of, or is computed of, comes first.
     fn import(&mut self, id: NodeId) -> NodeId {
+        if let Some(new) = self.moved[id.index()] {
+            return new;
+        }
+        let mut open = vec![id];
+        while let Some(&next) = open.last() {
+            let missing = |input: &NodeId| self.moved[input.index()].is_none();
+            let kept = self.block.places[next.index()].is_some();
+            let inputs = self.old.node(next).inputs.iter();
+            let before = open.len();
+            if self.moved[next.index()].is_none() && !kept {
+                open.extend(inputs.copied().filter(missing));
+            }
+            if open.len() == before {
+                open.pop();
+                self.import_one(next);
+            }
+        }
+        self.import_one(id)
+    }
+
+    /// The copy of an operand whose own operands are there.
+    fn import_one(&mut self, id: NodeId) -> NodeId {
         if let Some(new) = self.moved[id.index()] {
             return new;
         }
@@ -171,10 +221,9 @@ impl Part<'_> {
                 .slice(self.block_input, 0, offset, node.shape.len());
             self.new.reshape(flat, &node.shape)
         } else {
-            let inputs = node
-                .inputs
-                .iter()
-                .map(|&input| self.import(input))
+            let inputs = node.inputs.iter();
+            let inputs = inputs
+                .map(|input| self.moved[input.index()].expect("operands come first"))
                 .collect();
             self.new.push(node.op.clone(), inputs)
         };

@@ -17,5 +17,6 @@ mod programs;
 mod recording_errors;
 mod reroll;
 mod rewrites;
+mod sizes;
 mod softmax;
 mod worked;

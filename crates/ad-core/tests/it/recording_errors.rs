@@ -64,7 +64,7 @@ fn every_op_names_itself_the_shapes_and_the_line() {
     assert_refused!(4, |x| concatenate(0, &[x, x.reshape(&[2, 2])]).sum(), "concatenate", "[4]", "[2, 2]");
     assert_refused!(2, |x| x.slice(0, 5..1).sum(), "slice", "[2]");
     assert_refused!(2, |x| x.at(usize::MAX), "slice", "[2]");
-    assert_refused!(2, |x| x.reshape(&[usize::MAX, 2]).sum(), "reshape", "[2] has 2");
+    assert_refused!(2, |x| x.reshape(&[usize::MAX, 2]).sum(), "reshape", "has more than");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Programs of a case: value, tangents, cotangents, second order; and stacks of them.
 
-use std::sync::Arc;
-
 use super::case::{Case, directions};
 use crate::execute::{self, Memory};
 use crate::graph::{Graph, NodeId};
@@ -21,7 +19,7 @@ pub(super) struct Program {
 
 impl Program {
     fn new(graph: Graph, outputs: Vec<NodeId>, n_inputs: usize) -> Self {
-        let plan = plan::compile(&graph, &outputs, n_inputs);
+        let plan = plan::compile(&graph, &outputs, n_inputs).unwrap();
         Self {
             graph,
             outputs,
@@ -36,7 +34,7 @@ impl Program {
 
     /// The results in single precision, of inputs that it can hold.
     pub(super) fn run_f32(&self, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let plan: Plan<f32> = plan::compile(&self.graph, &self.outputs, self.n_inputs);
+        let plan: Plan<f32> = plan::compile(&self.graph, &self.outputs, self.n_inputs).unwrap();
         run(&plan, inputs)
     }
 
@@ -55,7 +53,7 @@ fn run<T: Real>(plan: &Plan<T>, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let empty = |&len: &usize| vec![T::nan(); len];
     let mut outputs: Vec<Vec<T>> = plan.outputs.iter().map(empty).collect();
     let mut slices: Vec<&mut [T]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-    execute::run(plan, &mut Memory::new(0), &inputs, &mut slices);
+    execute::run(plan, &mut Memory::new(), &inputs, &mut slices).unwrap();
     let back = |values: &Vec<T>| values.iter().map(|value| value.as_f64()).collect();
     outputs.iter().map(back).collect()
 }
@@ -133,7 +131,7 @@ impl Programs {
 /// Σ w·y + ½ Σ y²: its second order sees that of y, and how y's cotangent moves.
 fn weighted(graph: &mut Graph, y: NodeId, shape: &Shape) -> NodeId {
     let axes: Vec<usize> = (0..shape.rank()).collect();
-    let weights: Arc<[f64]> = directions(&[shape.len()], 7).remove(0).into();
+    let weights = directions(&[shape.len()], 7).remove(0);
     let weights = graph.constant(weights, shape);
     let product = graph.mul(weights, y);
     let linear = graph.sum(product, &axes);

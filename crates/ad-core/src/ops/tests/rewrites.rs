@@ -201,10 +201,10 @@ fn run<T: Real>(statements: &[Statement], x: &[f64], end: End, literal: bool) ->
     graph.precision = Precision::of::<T>();
     graph.literal = literal;
     let output = build(&mut graph, statements, x.len(), end);
-    let plan: Plan<T> = plan::compile(&graph, &[output], 1);
+    let plan: Plan<T> = plan::compile(&graph, &[output], 1).unwrap();
     let x: Vec<T> = x.iter().map(|&x| T::of(x)).collect();
     let mut out = vec![T::nan(); plan.outputs[0]];
-    execute::run(&plan, &mut Memory::new(0), &[&x], &mut [&mut out]);
+    execute::run(&plan, &mut Memory::new(), &[&x], &mut [&mut out]).unwrap();
     out.iter().map(|y| y.as_f64()).collect()
 }
 

@@ -198,7 +198,7 @@ impl Copy<'_> {
                 &ew::ADD
             };
             let shape = Shape::new(&[members.len()]);
-            let constants = self.new.constant(constants.into(), &shape);
+            let constants = self.new.constant(constants, &shape);
             self.new.map2(join, constants, operands[0])
         };
         if let Some(site) = self.old.site(members[0]) {
@@ -218,7 +218,7 @@ impl Copy<'_> {
         if class == Class::Constant {
             let value = |id: &NodeId| self.old.node(*id).op.attr.as_float();
             let values: Vec<f64> = numbers.iter().map(value).collect();
-            return self.new.constant(values.into(), &shape);
+            return self.new.constant(values, &shape);
         }
         let array = match self.place(numbers[0]) {
             Some((array, _)) => array,

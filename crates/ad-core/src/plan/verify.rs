@@ -1,0 +1,394 @@
+//! What a plan must keep to so that running it touches no memory but its own, checked in linear time
+//! when it is compiled. The executor and its kernels, which take raw addresses, trust this check and
+//! not the code that made the plan.
+//!
+//! [`addresses`] reads the finished plan alone: everything that an instruction reaches lies inside its
+//! space, nothing is written to inputs and constants, and what an instruction writes overlaps what it
+//! reads only element by element, in elementwise chains. [`Lives`] is told of each buffer as kernel
+//! calls are made of it: no two buffers that are alive together overlap.
+
+use std::collections::BTreeMap;
+
+use super::{Gather, Instr, Lane, Loc, Motion, Plan, Space, Step};
+use crate::graph::NodeId;
+use crate::kernels::GemmShape;
+use crate::real::Real;
+
+/// Elements `start..end` of a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Region {
+    space: u16,
+    start: usize,
+    end: usize,
+}
+
+impl Region {
+    fn overlaps(self, other: Self) -> bool {
+        self.space == other.space && self.start < other.end && other.start < self.end
+    }
+}
+
+/// Checks every instruction of a plan.
+pub(super) fn addresses<T: Real>(plan: &Plan<T>) -> Result<(), String> {
+    let spaces = Spaces::of(plan)?;
+    for (at, instr) in plan.instrs.iter().enumerate() {
+        let checked = match instr {
+            Instr::Map {
+                len, block, steps, ..
+            } => spaces.chain(*len, *block, steps),
+            Instr::MatMul { shape, a, b, c } => spaces.product(shape, [*a, *b, *c]),
+            Instr::Reduce { job, from, to } => {
+                let results = [(job.n_results(), 1)].into_iter();
+                let scratch = spaces.region(Loc::new(Space::SCRATCH, 0), job.scratch());
+                scratch.and_then(|_| spaces.apart((*from, job.source()), (*to, results)))
+            }
+            Instr::Copy { job, from, to } => {
+                spaces.apart((*from, job.source()), (*to, job.target()))
+            }
+            Instr::Indexed { job, from, to } => {
+                let results = [(job.n_results(), 1)].into_iter();
+                let whole = spaces.apart((*from, job.source()), (*to, results));
+                whole.and_then(|()| spaces.apart((*from, job.source()), (*to, job.target())))
+            }
+            Instr::Recurrence { job, a, b, to } => {
+                let results = || [(job.len(), 1)].into_iter();
+                let factors = spaces.apart((*a, job.factors()), (*to, results()));
+                factors.and_then(|()| spaces.apart((*b, job.terms()), (*to, results())))
+            }
+            Instr::Rows { job, from, to } => {
+                let scratch = spaces.region(Loc::new(Space::SCRATCH, 0), job.scratch());
+                scratch.and_then(|_| {
+                    (0..2).try_for_each(|which| {
+                        let results = [(job.n_results(), 1)].into_iter();
+                        spaces.apart((from[which], job.operand(which)), (*to, results))
+                    })
+                })
+            }
+            Instr::Zero { job, to } => spaces.written(*to, job.target()).map(|_| ()),
+        };
+        checked.map_err(|message| format!("instruction {at}: {message}"))?;
+    }
+    Ok(())
+}
+
+/// The lengths of all spaces of a plan.
+struct Spaces {
+    lens: Vec<usize>,
+    /// The first space that is an output.
+    outputs: usize,
+}
+
+impl Spaces {
+    fn of<T>(plan: &Plan<T>) -> Result<Self, String> {
+        let mut lens = vec![plan.arena, plan.scratch, plan.constants.len()];
+        if lens.len() != usize::from(Space::FIRST_INPUT) {
+            return Err("the spaces before the inputs are three".into());
+        }
+        lens.extend_from_slice(&plan.inputs);
+        let outputs = lens.len();
+        lens.extend_from_slice(&plan.outputs);
+        Ok(Self { lens, outputs })
+    }
+
+    /// `len` elements from an address on.
+    #[inline]
+    fn region(&self, at: Loc, len: usize) -> Result<Region, String> {
+        let (space, start) = (at.space().0, at.offset());
+        if len == 0 {
+            // Nothing is reached, wherever it begins.
+            return Ok(Region {
+                space,
+                start,
+                end: start,
+            });
+        }
+        let end = start.checked_add(len);
+        match (end, self.lens.get(usize::from(space))) {
+            (Some(end), Some(&size)) if end <= size => Ok(Region { space, start, end }),
+            (_, size) => Err(format!("{len} elements at {at:?} of a space of {size:?}")),
+        }
+    }
+
+    /// What sizes and strides reach from an address on.
+    fn read(&self, at: Loc, axes: impl Iterator<Item = (usize, isize)>) -> Result<Region, String> {
+        let (mut low, mut high) = (0_i128, 0_i128);
+        for (size, stride) in axes {
+            let Some(last) = size.checked_sub(1) else {
+                return self.region(at, 0);
+            };
+            let reach = i128::from(last as u64) * stride as i128;
+            *(if reach < 0 { &mut low } else { &mut high }) += reach;
+        }
+        let start = at.offset() as i128 + low;
+        let (start, len) = (usize::try_from(start), usize::try_from(high - low + 1));
+        match (start, len) {
+            (Ok(start), Ok(len)) if start <= Loc::MAX_LEN => {
+                self.region(Loc::new(at.space(), start), len)
+            }
+            _ => Err(format!("elements {low} to {high} from {at:?} on")),
+        }
+    }
+
+    /// The same for what is written.
+    fn written(
+        &self,
+        at: Loc,
+        axes: impl Iterator<Item = (usize, isize)>,
+    ) -> Result<Region, String> {
+        self.writable(self.read(at, axes)?)
+    }
+
+    #[inline]
+    fn writable(&self, region: Region) -> Result<Region, String> {
+        let space = usize::from(region.space);
+        let arena = space == usize::from(Space::ARENA.0);
+        if arena || space == usize::from(Space::SCRATCH.0) || space >= self.outputs {
+            return Ok(region);
+        }
+        Err(format!("writes to {region:?}"))
+    }
+
+    /// What is read and what is written, which have to be apart.
+    fn apart(
+        &self,
+        (from, source): (Loc, impl Iterator<Item = (usize, isize)>),
+        (to, target): (Loc, impl Iterator<Item = (usize, isize)>),
+    ) -> Result<(), String> {
+        let (read, written) = (self.read(from, source)?, self.written(to, target)?);
+        if read.overlaps(written) {
+            return Err(format!("reads {read:?} and writes {written:?}"));
+        }
+        Ok(())
+    }
+
+    fn product(&self, s: &GemmShape, [a, b, c]: [Loc; 3]) -> Result<(), String> {
+        let c_axes = || [(s.batch, s.c_batch), (s.m, s.c_row), (s.n, 1)].into_iter();
+        let a_axes = [(s.batch, s.a_batch), (s.m, s.a_row), (s.k, s.a_col)];
+        let b_axes = [(s.batch, s.b_batch), (s.k, s.b_row), (s.n, s.b_col)];
+        self.apart((a, a_axes.into_iter()), (c, c_axes()))?;
+        self.apart((b, b_axes.into_iter()), (c, c_axes()))
+    }
+
+    /// A chain of `len` elements, `block` at a time: what it stores lies apart from each other, and
+    /// what it reads is apart from that too or moves along with it.
+    fn chain<T>(&self, len: usize, block: usize, steps: &[Step<T>]) -> Result<(), String> {
+        if block == 0 {
+            return Err("blocks of nothing".into());
+        }
+        let mut stored: Vec<Region> = Vec::new();
+        for step in steps {
+            for dst in results(step) {
+                if dst.motion == Motion::Moves {
+                    stored.push(self.writable(self.region(dst.at, len)?)?);
+                }
+            }
+        }
+        stored.sort_unstable();
+        if let Some(pair) = stored.windows(2).find(|pair| pair[0].overlaps(pair[1])) {
+            return Err(format!("stores {pair:?}"));
+        }
+        let chain = Chain {
+            spaces: self,
+            len,
+            block,
+            stored: &stored,
+        };
+        for step in steps {
+            match step {
+                Step::Run { a, b, .. } => {
+                    chain.operand(*a)?;
+                    if b.at != a.at || b.motion != a.motion {
+                        chain.operand(*b)?;
+                    }
+                }
+                Step::Twin { a, .. } => chain.operand(*a)?,
+                Step::Gather(gather) => chain.gather(gather)?,
+            }
+            for dst in results(step) {
+                match dst.motion {
+                    Motion::Moves => {}
+                    Motion::Stays => chain.register(dst.at)?,
+                    Motion::Repeats(_) => return Err("a result that repeats".into()),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the results of a step go.
+fn results<T>(step: &Step<T>) -> impl Iterator<Item = Lane> + use<T> {
+    let both = match step {
+        Step::Run { dst, .. } => [Some(*dst), None],
+        Step::Twin { first, second, .. } => [Some(*first), Some(*second)],
+        Step::Gather(_) => [None, None],
+    };
+    both.into_iter().flatten()
+}
+
+/// A chain while its steps are checked.
+struct Chain<'a> {
+    spaces: &'a Spaces,
+    len: usize,
+    block: usize,
+    /// What it writes to memory, in order.
+    stored: &'a [Region],
+}
+
+impl Chain<'_> {
+    /// A block of scratch memory.
+    fn register(&self, at: Loc) -> Result<(), String> {
+        if at.space() != Space::SCRATCH {
+            return Err(format!("a register at {at:?}"));
+        }
+        self.spaces.region(at, self.block.min(self.len)).map(|_| ())
+    }
+
+    fn operand(&self, lane: Lane) -> Result<(), String> {
+        match lane.motion {
+            Motion::Stays => self.register(lane.at),
+            Motion::Moves => {
+                let region = self.spaces.region(lane.at, self.len)?;
+                self.apart(region, true)
+            }
+            Motion::Repeats(period) => {
+                let period = period as usize;
+                if period == 0 || !period.is_multiple_of(self.block) {
+                    return Err(format!("a row of {period} in blocks of {}", self.block));
+                }
+                self.apart(self.spaces.region(lane.at, period)?, false)
+            }
+        }
+    }
+
+    fn gather(&self, gather: &Gather) -> Result<(), String> {
+        let mut sizes = gather.dims.iter();
+        let count = sizes.try_fold(1_usize, |count, &size| count.checked_mul(size));
+        // An array without axes is one number, repeated.
+        if !gather.dims.is_empty() && count.is_none_or(|count| count < self.len) {
+            return Err(format!("{} elements of {:?}", self.len, gather.dims));
+        }
+        self.register(gather.to)?;
+        let axes = gather.dims.iter().copied();
+        let axes = axes.zip(gather.strides.iter().copied());
+        self.apart(self.spaces.read(gather.from, axes)?, false)
+    }
+
+    /// Refuses what overlaps a store, unless it `moves` along with the very same elements.
+    fn apart(&self, read: Region, moves: bool) -> Result<(), String> {
+        let before = self
+            .stored
+            .partition_point(|stored| (stored.space, stored.end) <= (read.space, read.start));
+        match self.stored.get(before) {
+            Some(&stored) if stored.overlaps(read) && !(moves && stored == read) => {
+                Err(format!("reads {read:?} and stores {stored:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// From the first to the last kernel call that reads or writes a buffer.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    first: usize,
+    last: usize,
+    /// Whether another buffer has its memory by now.
+    over: bool,
+}
+
+/// When the buffers of the arena are in use, taken down as kernel calls are made.
+#[derive(Debug)]
+pub(super) struct Lives {
+    lives: Vec<Option<Life>>,
+    /// The buffers in the order of their first use.
+    order: Vec<NodeId>,
+    /// The first buffer that was used when its memory was another one's.
+    late: Option<NodeId>,
+}
+
+impl Lives {
+    pub(super) fn new(n_nodes: usize) -> Self {
+        Self {
+            lives: vec![None; n_nodes],
+            order: Vec::new(),
+            late: None,
+        }
+    }
+
+    /// A kernel call reads or writes a buffer.
+    #[inline]
+    pub(super) fn touch(&mut self, buffer: NodeId, at: usize) {
+        match &mut self.lives[buffer.index()] {
+            Some(life) => {
+                if life.over {
+                    self.late.get_or_insert(buffer);
+                }
+                life.last = at;
+            }
+            None => {
+                let (first, last, over) = (at, at, false);
+                self.lives[buffer.index()] = Some(Life { first, last, over });
+                self.order.push(buffer);
+            }
+        }
+    }
+
+    /// From here on a buffer's memory is that of another one, which a chain writes over it.
+    pub(super) fn end(&mut self, buffer: NodeId) {
+        if let Some(life) = &mut self.lives[buffer.index()] {
+            life.over = true;
+        }
+    }
+
+    /// Whether buffers that are in use together lie apart. `place` is where each begins and its
+    /// length, `taken_from` the buffer whose memory it takes over in the call that last reads that.
+    pub(super) fn check(
+        &self,
+        place: impl Fn(NodeId) -> Option<(usize, usize)>,
+        taken_from: impl Fn(NodeId) -> Option<NodeId>,
+    ) -> Result<(), String> {
+        if let Some(buffer) = self.late {
+            return Err(format!("buffer {} was written over", buffer.index()));
+        }
+        // Ends of lives by call, and what is alive by offset.
+        let calls = self.lives.iter().flatten().map(|life| life.last + 1);
+        let mut ending: Vec<Vec<NodeId>> = vec![Vec::new(); calls.max().unwrap_or(0)];
+        let mut alive: BTreeMap<usize, (usize, NodeId)> = BTreeMap::new();
+        let mut now = 0;
+        for &buffer in &self.order {
+            let life = self.lives[buffer.index()].expect("it is in the list");
+            let (start, len) =
+                place(buffer).ok_or_else(|| "a buffer without memory".to_string())?;
+            for ended in ending[now..life.first].iter_mut().flat_map(std::mem::take) {
+                let start = place(ended).map_or(0, |place| place.0);
+                if alive.get(&start).is_some_and(|alive| alive.1 == ended) {
+                    alive.remove(&start);
+                }
+            }
+            now = life.first;
+            if len == 0 {
+                continue;
+            }
+            if let Some(old) = taken_from(buffer)
+                && self.lives[old.index()].is_some_and(|old| old.over && old.last == life.first)
+                && alive.get(&start).is_some_and(|alive| alive.1 == old)
+            {
+                alive.remove(&start);
+            }
+            let before = alive.range(..start + len).next_back();
+            if let Some((&from, &(end, other))) = before
+                && end > start
+            {
+                let [a, b] = [buffer, other].map(NodeId::index);
+                return Err(format!(
+                    "buffer {a} at {start}..{} and buffer {b} at {from}..{end}",
+                    start + len
+                ));
+            }
+            alive.insert(start, (start + len, buffer));
+            ending[life.last].push(buffer);
+        }
+        Ok(())
+    }
+}
