@@ -157,7 +157,8 @@ pub(crate) fn twin_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
     let Lowering::Map(op) = node.op.def().lowering() else {
         return None;
     };
-    let other = op.twin?.other(op);
+    // What only runs as a function of a pair is none of the two: the other one has another twin.
+    let other = op.twin.filter(|_| node.op.is(op))?.other(op);
     graph.find(&Node {
         op: Op::new(other, node.op.attr.clone()),
         ..node.clone()
