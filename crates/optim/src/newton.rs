@@ -32,7 +32,9 @@ use crate::settings::{positive, require};
 /// vectors, refused with [`MinimizeError::OverBudget`] before anything is computed if it exceeds
 /// `max_bytes`. The Hessian, its shift and the factor take turns in one matrix, beside the
 /// Hessian's triangle. What the objective itself takes to write a Hessian comes on top:
-/// see its [`SecondOrder::hessian_into`].
+/// see its [`SecondOrder::hessian_into`]. So do the buffers that the backend of the factorisation
+/// reserves once for each thread: for large matrices, some share of the last-level cache for each of its
+/// levels, hundreds of megabytes of addresses of which few are touched.
 ///
 /// Ends with [`StopReason::NoiseFloor`] if the value is as low as it can be told, with
 /// [`StopReason::Stalled`] if ‖p‖ ≤ eps·‖x‖ without a lower value, and

@@ -162,44 +162,52 @@ fn rounding<T: Real>(a: T, b: T) -> T {
 
 /// The standard deviation of the noise in values at equal distances, if there is noise in them:
 /// the differences of orders four to six agree within a factor of four, and the first of them
-/// have both signs. Lower orders may hold what the function itself does along a long step.
+/// have both signs. Lower orders may hold what the function itself does along a long step; where
+/// they agree, they are the better statistic.
 fn deviation<T: Real>(values: &[T; INTERVALS + 1]) -> Option<T> {
-    /// Binomials C(2k, k) of the orders four to six: by these noise grows in squares.
-    const GROWTH: [f64; 3] = [70.0, 252.0, 924.0];
-    const FIRST: usize = 4;
+    /// Binomials C(2k, k) of the orders from one on: by these noise grows in squares.
+    const GROWTH: [f64; 6] = [2.0, 6.0, 20.0, 70.0, 252.0, 924.0];
+    /// Where the orders begin that tell noise from a smooth function, counted from zero.
+    const HIGH: usize = 3;
     let mut table = *values;
     let mut deviations = [T::zero(); GROWTH.len()];
+    let mut has_both_signs = [false; GROWTH.len()];
     let mut unit = T::one();
-    for k in 1..FIRST + GROWTH.len() {
-        for i in 0..=INTERVALS - k {
+    for (order, &growth) in GROWTH.iter().enumerate() {
+        let len = INTERVALS - order;
+        for i in 0..len {
             table[i] = table[i + 1] - table[i];
         }
-        let row = &table[..=INTERVALS - k];
-        if k == 2 && !is_spread(row) {
-            return None;
-        }
-        if k < FIRST {
-            continue;
-        }
-        if k == FIRST {
+        let row = &table[..len];
+        if order == 0 {
             let top = row.iter().fold(T::zero(), |top, d| top.max(d.abs()));
-            let has_both_signs =
-                row.iter().any(|&d| d > T::zero()) && row.iter().any(|&d| d < T::zero());
-            if !has_both_signs || !top.is_finite() {
+            if !top.is_finite() {
                 return None;
             }
             unit = power_of_two_below(top);
+        }
+        if order == 1 && !is_spread(row) {
+            return None;
         }
         let squares = row.iter().fold(T::zero(), |sum, &d| {
             let share = d / unit;
             sum + share * share
         });
-        let growth = T::of(GROWTH[k - FIRST] * row.len() as f64);
-        deviations[k - FIRST] = (squares / growth).sqrt();
+        deviations[order] = (squares / T::of(growth * len as f64)).sqrt();
+        has_both_signs[order] =
+            row.iter().any(|&d| d > T::zero()) && row.iter().any(|&d| d < T::zero());
     }
-    let top = deviations.iter().fold(T::zero(), |a, &b| a.max(b));
-    let low = deviations.iter().fold(T::infinity(), |a, &b| a.min(b));
-    (top <= T::of(4.0) * low).then_some(top * unit)
+    let high = &deviations[HIGH..];
+    let top = high.iter().fold(T::zero(), |a, &b| a.max(b));
+    let low = high.iter().fold(T::infinity(), |a, &b| a.min(b));
+    if !has_both_signs[HIGH] || top > T::of(4.0) * low {
+        return None;
+    }
+    let agrees = |&order: &usize| has_both_signs[order] && deviations[order] <= T::of(2.5) * top;
+    let found = (0..HIGH)
+        .filter(agrees)
+        .fold(top, |a, order| a.max(deviations[order]));
+    Some(found * unit)
 }
 
 /// Whether second differences are of a size in most places: those of a kink or a jump are not.

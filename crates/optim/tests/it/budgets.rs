@@ -4,6 +4,7 @@ use crate::common::mgh::{self, LeastSquares};
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 use optim::first_order::{Adam, Descent, RmsProp, Sgd};
+use optim::lbfgs::Lbfgs;
 use optim::minimize::{Limits, Minimizer, Outcome, StopReason, minimize};
 use optim::newton::{Newton, Scaling};
 use optim::schedule::Schedule;
@@ -84,13 +85,14 @@ fn run<M: Minimizer<f64, Counting>>(name: &str, method: &M, f: &LeastSquares, li
 }
 
 fn run_all(f: &LeastSquares, limits: &Limits) {
+    run("L-BFGS", &Lbfgs::default(), f, limits);
     run("Newton", &Newton::default(), f, limits);
     let diagonal = Newton {
         scaling: Scaling::Diagonal,
         ..Newton::default()
     };
     run("Newton, diagonal", &diagonal, f, limits);
-    let slow = Schedule::constant(1e-4);
+    let slow = Schedule::constant(1e-4).unwrap();
     run(
         "SGD",
         &Descent::with_schedule(Sgd::default(), slow.clone()),
