@@ -221,7 +221,12 @@ where
     walk.count_products(operator.n_products());
     let Ok(Some(found)) = found else {
         let what = Quantity::Product;
-        return Err(StopReason::NonFinite { what });
+        // A look that was cut short has seen nothing.
+        return Err(if operator.has_refused() {
+            StopReason::GradientTolerance
+        } else {
+            StopReason::NonFinite { what }
+        });
     };
     walk.smallest_curvature = found.curvature;
     if !found.is_negative {
