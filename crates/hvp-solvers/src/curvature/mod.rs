@@ -3,8 +3,10 @@
 
 mod jacobian;
 
-use ad_core::{Error, Function, HessianOptions, Linearization, Point, Product, Real, Residuals};
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2};
+use ad_core::{
+    Error, Function, HessianWork, Linearization, Point, Product, Real, Residuals, mirror_hessian,
+};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewD, ArrayViewMut1, ArrayViewMut2, s};
 use smallvec::SmallVec;
 
 pub use jacobian::{LinearizedJacobian, case_gradients};
@@ -175,6 +177,28 @@ impl<'a, T: Real> FunctionObjective<'a, T> {
     }
 }
 
+impl<T: Real> FunctionObjective<'_, T> {
+    /// The dense Hessian, strip by strip into the caller's matrix: no second one is made.
+    fn dense_into(&self, point: Point<'_, T>, out: &mut ArrayViewMut2<'_, T>) -> Result<(), Error> {
+        let strips = self.function.hessian_strips()?;
+        let mut residuals = Residuals::new();
+        self.function
+            .linearize_hessian_into(point, &mut residuals)?;
+        let mut work = HessianWork::default();
+        out.fill(T::zero());
+        for strip in &strips {
+            let rows = out.slice_mut(s![strip.rows(), ..strip.columns()]);
+            self.function
+                .add_hessian_strip(strip, point, &residuals, T::one(), &mut work, rows)?;
+        }
+        mirror_hessian(out.view_mut(), |first, second| {
+            first();
+            second();
+        });
+        Ok(())
+    }
+}
+
 impl<T: Real> Objective<T> for FunctionObjective<'_, T> {
     fn dim(&self) -> usize {
         self.function.n_parameters()
@@ -231,14 +255,9 @@ impl<T: Real> SecondOrder<T> for FunctionObjective<'_, T> {
     }
 
     fn hessian_into(&self, mut out: ArrayViewMut2<'_, T>) {
-        let options = HessianOptions {
-            memory_budget: u128::MAX,
-        };
-        match self.at(&self.parameters, |point| {
-            self.function.hessian_with(point, &options)
-        }) {
-            Ok(hessian) => out.assign(&hessian),
-            Err(_) => out.fill(T::nan()),
+        let written = self.at(&self.parameters, |point| self.dense_into(point, &mut out));
+        if written.is_err() {
+            out.fill(T::nan());
         }
     }
 

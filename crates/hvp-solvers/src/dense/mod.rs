@@ -102,18 +102,105 @@ pub fn cholesky<T: DenseReal>(a: ArrayView2<'_, T>) -> Result<Cholesky<T>, NotPo
         "cholesky: the matrix is {n}×{}, not square",
         a.ncols()
     );
-    let finite = |row: ArrayView1<'_, T>| row.iter().all(|v| v.is_finite());
-    if let Some(pivot) = a.rows().into_iter().position(|row| !finite(row)) {
+    let mut upper: Array2<T> = a.to_owned();
+    cholesky_in_place(&mut upper)?;
+    Ok(Cholesky {
+        n,
+        upper: upper.into_raw_vec_and_offset().0,
+    })
+}
+
+/// A factorisation that lies in the matrix of which it was made; see [`cholesky_in_place`].
+#[derive(Debug)]
+pub struct CholeskyInPlace<'a, T> {
+    n: usize,
+    /// `Lᵀ` in the upper triangle, row-major: the columns of `L` are contiguous.
+    upper: &'a [T],
+}
+
+/// [`cholesky`] without a copy: `Lᵀ` replaces the upper triangle of `a` and its diagonal, and
+/// what is below is of no meaning any more.
+///
+/// ```
+/// use hvp_solvers::dense::cholesky_in_place;
+/// use ndarray::array;
+/// let mut a = array![[4.0, 2.0], [2.0, 3.0]];
+/// let mut x = array![8.0, 7.0];
+/// cholesky_in_place(&mut a)?.solve_in_place(x.as_slice_mut().unwrap());
+/// assert!((x[0] - 1.25_f64).abs() < 1e-15 && (x[1] - 1.5_f64).abs() < 1e-15);
+/// # Ok::<(), hvp_solvers::dense::NotPositiveDefinite>(())
+/// ```
+///
+/// # Errors
+/// As [`cholesky`]; the matrix is lost.
+///
+/// # Panics
+/// If `a` is not square, or not row-major without gaps.
+pub fn cholesky_in_place<T: DenseReal>(
+    a: &mut Array2<T>,
+) -> Result<CholeskyInPlace<'_, T>, NotPositiveDefinite> {
+    let (n, columns) = a.dim();
+    assert_eq!(
+        n, columns,
+        "cholesky: the matrix is {n}×{columns}, not square"
+    );
+    let is_bad = |(i, row): (usize, ArrayView1<'_, T>)| row.iter().skip(i).any(|v| !v.is_finite());
+    if let Some(pivot) = a.rows().into_iter().enumerate().position(is_bad) {
         return Err(NotPositiveDefinite { pivot });
     }
-    let mut upper: Vec<T> = a.iter().copied().collect();
+    let upper = a.as_slice_mut().expect("the matrix is row-major");
     if n > 0 {
-        T::factorise(&mut upper, n).map_err(|pivot| NotPositiveDefinite { pivot })?;
+        T::factorise(upper, n).map_err(|pivot| NotPositiveDefinite { pivot })?;
     }
     // A matrix at the edge of overflow can factorise into infinities.
     match (0..n).find(|&i| !(upper[i * n + i] > T::zero() && upper[i * n + i].is_finite())) {
-        None => Ok(Cholesky { n, upper }),
+        None => Ok(CholeskyInPlace { n, upper }),
         Some(pivot) => Err(NotPositiveDefinite { pivot }),
+    }
+}
+
+impl<T: Real> CholeskyInPlace<'_, T> {
+    /// Solves `A x = b` into `x`. Costs `2n²` flops.
+    ///
+    /// # Errors
+    /// [`SolverError::DimensionMismatch`].
+    pub fn solve_into(
+        &self,
+        b: ArrayView1<'_, T>,
+        mut x: ArrayViewMut1<'_, T>,
+    ) -> Result<(), SolverError> {
+        check_len("b", b.len(), self.n)?;
+        check_len("x", x.len(), self.n)?;
+        x.assign(&b);
+        match x.as_slice_mut() {
+            Some(x) => self.solve_in_place(x),
+            None => {
+                let mut contiguous = x.to_vec();
+                self.solve_in_place(&mut contiguous);
+                x.assign(&ArrayView1::from(&contiguous));
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the right-hand side `x` by the solution.
+    ///
+    /// # Panics
+    /// If the length is not the dimension.
+    pub fn solve_in_place(&self, x: &mut [T]) {
+        let n = self.n;
+        assert_eq!(x.len(), n, "solve: the right-hand side has another length");
+        // L y = b by columns of L, then Lᵀ x = y by rows of Lᵀ: both contiguous.
+        for i in 0..n {
+            let row = &self.upper[i * n..(i + 1) * n];
+            let (head, tail) = x.split_at_mut(i + 1);
+            head[i] /= row[i];
+            axpy(-head[i], &row[i + 1..], tail);
+        }
+        for i in (0..n).rev() {
+            let row = &self.upper[i * n..(i + 1) * n];
+            x[i] = (x[i] - dot(&row[i + 1..], &x[i + 1..])) / row[i];
+        }
     }
 }
 
@@ -140,34 +227,15 @@ impl<T: Real> Cholesky<T> {
     pub fn solve_into(
         &self,
         b: ArrayView1<'_, T>,
-        mut x: ArrayViewMut1<'_, T>,
+        x: ArrayViewMut1<'_, T>,
     ) -> Result<(), SolverError> {
-        check_len("b", b.len(), self.n)?;
-        check_len("x", x.len(), self.n)?;
-        x.assign(&b);
-        match x.as_slice_mut() {
-            Some(x) => self.solve_in_place(x),
-            None => {
-                let mut contiguous = x.to_vec();
-                self.solve_in_place(&mut contiguous);
-                x.assign(&ArrayView1::from(&contiguous));
-            }
-        }
-        Ok(())
+        self.as_factor().solve_into(b, x)
     }
 
-    fn solve_in_place(&self, x: &mut [T]) {
-        let n = self.n;
-        // L y = b by columns of L, then Lᵀ x = y by rows of Lᵀ: both contiguous.
-        for i in 0..n {
-            let row = &self.upper[i * n..(i + 1) * n];
-            let (head, tail) = x.split_at_mut(i + 1);
-            head[i] /= row[i];
-            axpy(-head[i], &row[i + 1..], tail);
-        }
-        for i in (0..n).rev() {
-            let row = &self.upper[i * n..(i + 1) * n];
-            x[i] = (x[i] - dot(&row[i + 1..], &x[i + 1..])) / row[i];
+    fn as_factor(&self) -> CholeskyInPlace<'_, T> {
+        CholeskyInPlace {
+            n: self.n,
+            upper: &self.upper,
         }
     }
 

@@ -148,6 +148,9 @@ pub struct Best<T: Real> {
     value: T,
     #[serde(with = "bits::scalar")]
     gradient_norm: T,
+    /// Of all points, not of this one.
+    #[serde(with = "bits::scalar")]
+    lowest: T,
 }
 
 impl<T: Real> Best<T> {
@@ -157,23 +160,34 @@ impl<T: Real> Best<T> {
             x: first.x.clone(),
             value: first.value,
             gradient_norm: first.gradient_norm,
+            lowest: first.value,
         }
     }
 
     /// Takes an iterate that is finite and lower, or as low with a smaller gradient.
     pub fn offer(&mut self, iterate: &Iterate<T>) {
+        self.offer_within(iterate, T::zero());
+    }
+
+    /// [`offer`](Self::offer) where values within this noise of the lowest count as alike.
+    pub fn offer_within(&mut self, iterate: &Iterate<T>, noise: T) {
+        if iterate.non_finite().is_some() {
+            return;
+        }
         let (value, norm) = (iterate.value, iterate.gradient_norm);
-        let lower = value < self.value || (value <= self.value && norm < self.gradient_norm);
-        if lower && iterate.non_finite().is_none() {
+        // Measured by the lowest of all, so that many small rises do not add up.
+        let is_alike = value <= self.lowest + noise && norm < self.gradient_norm;
+        if is_alike || value < self.value - noise {
             self.x.assign(&iterate.x);
             self.value = value;
             self.gradient_norm = norm;
         }
+        self.lowest = self.lowest.min(value);
     }
 
     /// The lowest value.
     pub fn value(&self) -> T {
-        self.value
+        self.lowest
     }
 
     /// The best point as an outcome, its reason that of convergence.

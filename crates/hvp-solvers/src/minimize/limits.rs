@@ -11,9 +11,12 @@ use crate::error::{SolverError, check_setting};
 /// When to stop, beside what the method itself decides.
 ///
 /// Converged means ‖∇f(x)‖₂ ≤ max(`gradient_tol`, `gradient_tol_relative`·‖∇f(x₀)‖₂).
-/// Limits are tested between iterations, so an iteration that began within
-/// `max_evals` or `max_time` may pass it; `max_products` is never passed by a method
-/// whose inner solver makes one product at a time.
+/// `max_iters`, `max_evals` and `max_products` are never exceeded: methods get what is left
+/// as the [`Budget`] of an iteration, and end the run where that does not suffice for a step.
+/// Time is read between iterations, so an iteration that began in time is finished.
+///
+/// `gradient_tol` has the units of the gradient: where f or x is scaled, so is what it
+/// means. `gradient_tol_relative` has none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Absolute bound on the gradient norm. Default 1e-6.
@@ -22,8 +25,8 @@ pub struct Limits {
     pub gradient_tol_relative: f64,
     /// Iterations, over all resumed runs. Default 1000.
     pub max_iters: u64,
-    /// Evaluations of the value, with or without gradient, over all resumed runs.
-    /// Default 100,000.
+    /// Evaluations of the value, with or without gradient, over all resumed runs; at least 1,
+    /// for the start. Default 100,000.
     pub max_evals: u64,
     /// Products with the curvature, over all resumed runs. Default none.
     #[serde(default)]

@@ -32,11 +32,13 @@ mod iterate;
 mod limits;
 mod noise;
 mod outcome;
+mod progress;
 
 pub use iterate::{Best, Iterate, Stats};
 pub use limits::{Budget, Limits};
 pub use noise::Noise;
 pub use outcome::{Outcome, StopReason};
+pub use progress::Progress;
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
@@ -47,7 +49,7 @@ use ndarray::ArrayView1;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{check_finite, check_len};
+use crate::error::{check_finite, check_len, check_setting};
 use crate::{Objective, SolverError};
 
 /// The error of a call that made no sense.
@@ -75,8 +77,8 @@ pub trait Minimizer<T: Real, F: Objective<T> + ?Sized> {
         let _ = (objective, state);
     }
 
-    /// One iteration within the budget. `Some` if the method cannot go on from here;
-    /// the state then holds the point at which it gave up.
+    /// One iteration. `Some` if the method cannot go on from here, or not within the budget,
+    /// which it never exceeds; the state then holds the point at which it gave up.
     fn step(
         &self,
         objective: &mut F,
@@ -146,6 +148,9 @@ where
     M: Minimizer<T, F>,
 {
     limits.check()?;
+    // The start itself takes one.
+    let max_evals = limits.max_evals;
+    check_setting("max_evals", max_evals as f64, max_evals > 0, "at least 1")?;
     let mut state = start(method, objective, x0)?;
     Ok(run(method, objective, &mut state, limits, observe))
 }
@@ -173,7 +178,8 @@ where
 
 /// Goes on from a state, which is left where the run ended.
 ///
-/// The iterations are, bit for bit, those that an uninterrupted run makes.
+/// The iterations are, bit for bit, those that an uninterrupted run makes. Where the objective
+/// has to be told again where it is, that is one evaluation that nobody counts.
 ///
 /// # Errors
 /// As [`minimize`], for the point of the state.

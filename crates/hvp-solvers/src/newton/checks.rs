@@ -4,16 +4,28 @@ use crate::error::{SolverError, check_setting};
 use crate::{Curvature, SecondOrder};
 use ad_core::Real;
 
-pub(super) fn at_least_zero(name: &'static str, v: f64) -> Result<(), SolverError> {
-    check_setting(name, v, v >= 0.0 && v.is_finite(), "finite, at least zero")
+/// Whether the type of the objective holds the number: neither infinite there nor, if it is not
+/// zero, zero.
+fn fits<T: Real>(v: f64) -> bool {
+    let held = T::of(v);
+    held.is_finite() && ((held != T::zero()) == (v.abs() > 0.0))
 }
 
-pub(super) fn positive(name: &'static str, v: f64) -> Result<(), SolverError> {
-    check_setting(name, v, v > 0.0 && v.is_finite(), "finite, above zero")
+pub(super) fn at_least_zero<T: Real>(name: &'static str, v: f64) -> Result<(), SolverError> {
+    let requirement = "finite, at least zero, in the objective's type";
+    check_setting(name, v, v >= 0.0 && fits::<T>(v), requirement)
 }
 
-pub(super) fn positive_if_any(name: &'static str, v: Option<f64>) -> Result<(), SolverError> {
-    positive(name, v.unwrap_or(1.0))
+pub(super) fn positive<T: Real>(name: &'static str, v: f64) -> Result<(), SolverError> {
+    let requirement = "finite, above zero, in the objective's type";
+    check_setting(name, v, v > 0.0 && fits::<T>(v), requirement)
+}
+
+pub(super) fn positive_if_any<T: Real>(
+    name: &'static str,
+    v: Option<f64>,
+) -> Result<(), SolverError> {
+    positive::<T>(name, v.unwrap_or(1.0))
 }
 
 /// A share strictly between zero and one.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::checks;
 use super::forcing::{Forcing, Memory};
 use super::saddle::StationaryCheck;
-use super::steps::{Look, Step, Steps, advance, leave};
+use super::steps::{Look, Step, Steps, advance, least_reach, leave};
+use super::trust_region_steps::gain;
 use super::walk::{NewtonReport, Scratch, Walk, natural_length};
 use crate::bits;
 use crate::error::SolverError;
@@ -42,8 +43,8 @@ use crate::{Curvature, CurvatureOperator, SecondOrder};
 pub struct CubicNewton {
     /// Which matrix is the curvature. Default the Hessian.
     pub curvature: Curvature,
-    /// `σ₀`; `None`, the default, for `‖g₀‖/Δ²` with `Δ = max(1, ‖x₀‖/10)`: where the model is
-    /// flat the first step has that length.
+    /// `σ₀`, in units of `f/x³`; `None`, the default, for `‖g₀‖/Δ²` with `Δ = max(1, ‖x₀‖/10)`:
+    /// where the model is flat the first step has that length.
     pub initial_sigma: Option<f64>,
     /// At most this many products for a step, and as many vectors. Default 100.
     pub max_krylov: usize,
@@ -140,13 +141,18 @@ impl<T: Real> Regularised<'_, T> {
     fn step(&mut self, found: GltrOutcome<T>) -> Result<Step<T>, StopReason> {
         self.norm = found.step_norm;
         let norm = found.step_norm;
-        let model = found.model + self.sigma * norm * norm * norm / T::of(3.0);
+        let cube = self.sigma * norm * norm * norm;
+        let model = found.model + cube / T::of(3.0);
+        let is_indefinite = self.work.leftmost() < T::zero();
+        // Where the cubic term hardly matters, the step is Newton's.
+        let is_bounded = is_indefinite || cube > T::of(-0.1) * model;
         match found.stop {
             _ if model < T::zero() => Ok(Step {
                 model,
                 norm,
                 on_boundary: true,
-                is_negative: self.work.leftmost() < T::zero(),
+                is_negative: is_indefinite,
+                gain: gain(model, is_bounded),
             }),
             GltrStop::NonFinite { what } => Err(StopReason::NonFinite { what }),
             _ => Err(StopReason::NoDescent),
@@ -206,7 +212,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for CubicNewton {
     type State = CubicState<T>;
 
     fn check(&self, objective: &F) -> Result<(), SolverError> {
-        checks::positive_if_any("initial_sigma", self.initial_sigma)?;
+        checks::positive_if_any::<T>("initial_sigma", self.initial_sigma)?;
         checks::at_least_one("max_krylov", self.max_krylov)?;
         checks::accept_ratio(self.accept_ratio)?;
         self.forcing.check()?;
@@ -223,7 +229,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for CubicNewton {
             walk,
             sigma,
             least_sigma: (T::epsilon() * sigma).max(T::min_positive_value()),
-            least_reach: T::epsilon() * T::epsilon() * length,
+            least_reach: least_reach(length),
             forcing: Memory::default(),
             work: Scratch::default(),
         }
@@ -257,7 +263,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for CubicNewton {
             norm: T::zero(),
             reach: T::zero(),
         };
-        let stop = advance(walk, objective, &mut steps, self.accept_ratio);
+        let stop = advance(walk, objective, &mut steps, self.accept_ratio, budget);
         state.sigma = steps.sigma;
         state.work.put(work);
         stop

@@ -15,6 +15,8 @@ pub(crate) struct Curve<'a, T> {
     pub(crate) d: &'a [T],
     pub(crate) slope: T,
     pub(crate) bend: T,
+    /// Whether `p(1)` minimises the model, so that the value there says how good that is.
+    pub(crate) is_full: bool,
 }
 
 impl<T: Real> Curve<'_, T> {
@@ -99,15 +101,16 @@ impl Backtracking {
                 _ => walk.try_step(objective, p),
             };
             walk.n_free_steps += u64::from(k > 0);
+            if walk.is_out_of_values() {
+                return Err(trial);
+            }
             let promise = curve.promise(alpha);
-            let verdict = walk.judge(trial, norm2(p), -promise);
-            let enough = walk.iterate.value + T::of(self.c1) * promise + verdict.noise;
-            let sound = trial.moved && trial.value.is_finite();
-            if sound && trial.value <= enough && walk.is_no_worse(trial.value, verdict.noise) {
-                let taken = Taken {
-                    alpha,
-                    noise: verdict.noise,
-                };
+            let (noise, good) = self.weigh(walk, objective, p, trial, promise);
+            if k == 0 && curve.is_full {
+                walk.check_promise(trial);
+            }
+            if good {
+                let taken = Taken { alpha, noise };
                 // What is gained after a rejection would be lost again.
                 let doublings = if k == 0 { self.max_doublings } else { 0 };
                 return Ok(self.double(walk, objective, curve, p, taken, trial.value, doublings));
@@ -120,6 +123,35 @@ impl Backtracking {
             alpha *= self.shorter(walk.iterate.value, trial.value, promise);
         }
         Err(last)
+    }
+
+    /// Judges the last trial, a second time if the noise turns out to be larger than was known;
+    /// the noise, and whether the trial is good enough.
+    fn weigh<T, F>(
+        &self,
+        walk: &mut Walk<T>,
+        objective: &mut F,
+        p: &[T],
+        trial: Trial<T>,
+        promise: T,
+    ) -> (T, bool)
+    where
+        T: Real,
+        F: Objective<T> + ?Sized,
+    {
+        let judge = |walk: &mut Walk<T>| {
+            let verdict = walk.judge(trial, norm2(p), -promise);
+            let noise = verdict.noise;
+            let enough = walk.iterate.value + T::of(self.c1) * promise + noise;
+            let sound = trial.moved && trial.value.is_finite();
+            let good = sound && trial.value <= enough && walk.is_no_worse(trial.value, noise);
+            (noise, good)
+        };
+        let (noise, good) = judge(walk);
+        if !good && walk.doubt(objective, p, trial, -promise) {
+            return judge(walk);
+        }
+        (noise, good)
     }
 
     /// The factor for the next trial.

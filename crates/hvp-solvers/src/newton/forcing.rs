@@ -12,10 +12,10 @@ use crate::error::{SolverError, check_setting};
 /// convergence superlinear (Dembo, Eisenstat & Steihaug 1982).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Forcing {
-    /// `ηₖ = min(cap, γₖ^exponent)` with `γₖ = min(‖gₖ‖, ‖gₖ‖/‖g₀‖)`.
+    /// `ηₖ = min(cap, γₖ^exponent)` with `γₖ = ‖gₖ‖/‖g₀‖`.
     ///
-    /// The exponent ½ gives superlinear, 1 quadratic convergence. Measuring relative to
-    /// `g₀` as well makes the sequence work for objectives of any scale.
+    /// The exponent ½ gives superlinear, 1 quadratic convergence. Measured relative to
+    /// `g₀`, the sequence is the same in all units of `f` and `x`.
     Power {
         /// The largest `η`.
         cap: f64,
@@ -90,10 +90,13 @@ impl Forcing {
                 eta
             }
             Self::Power { cap, exponent } => {
-                let g = g_norm.as_f64();
                 let start = g_norm_start.as_f64();
-                let relative = if start > 0.0 { g / start } else { 1.0 };
-                g.min(relative).powf(exponent).min(cap)
+                let relative = if start > 0.0 {
+                    g_norm.as_f64() / start
+                } else {
+                    1.0
+                };
+                relative.powf(exponent).min(cap)
             }
         }
     }

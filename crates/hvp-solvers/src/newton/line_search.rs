@@ -174,10 +174,10 @@ impl LineSearchNewton {
         work: &mut Work<T>,
         budget: Budget,
     ) -> Option<StopReason> {
-        if let Some(stop) = state.walk.begin() {
+        if let Some(stop) = state.walk.begin(budget) {
             return Some(stop);
         }
-        if state.walk.is_idle() {
+        if state.walk.needs_a_change() {
             let LineSearchState { walk, reach, .. } = state;
             let search = forward(self.search());
             return along_gradient(search, walk, objective, *reach, &mut work.d, &mut work.p);
@@ -187,6 +187,7 @@ impl LineSearchNewton {
         let Work { cg, d, p } = work;
         let z = cg.step_slice();
         let down = dot(walk.gradient(), z);
+        walk.promise(gain_of(down, cg.negative_direction().is_some()));
         let taken = if let Some((direction, rayleigh)) = cg.negative_direction() {
             walk.n_negative_curvature += 1;
             let t = found.step_norm.max(*reach);
@@ -196,6 +197,7 @@ impl LineSearchNewton {
                 d,
                 slope: dot(walk.gradient(), d),
                 bend: t * rayleigh.min(T::zero()) * t + T::of(2.0) * down,
+                is_full: false,
             };
             let search = forward(self.search());
             let taken = search.search(walk, objective, &curve, p);
@@ -209,6 +211,7 @@ impl LineSearchNewton {
                 d: z,
                 slope: down,
                 bend: T::zero(),
+                is_full: true,
             };
             self.search().search(walk, objective, &line, p)
         } else if let TruncatedStop::NonFinite { what } = found.stop {
@@ -220,6 +223,16 @@ impl LineSearchNewton {
             Ok(taken) => walk.accept(objective, taken.noise),
             Err(_) => along_gradient(self.search(), walk, objective, *reach, d, p),
         }
+    }
+}
+
+/// What a Newton step of this slope `gᵀp` gains by the model, `½|gᵀp|`; infinite if it is none, or
+/// the model has no minimum.
+pub(super) fn gain_of<T: Real>(slope: T, is_bent_down: bool) -> T {
+    if slope < T::zero() && !is_bent_down {
+        T::of(-0.5) * slope
+    } else {
+        T::infinity()
     }
 }
 
@@ -254,6 +267,9 @@ pub(super) fn along_gradient<T: Real, F: SecondOrder<T> + ?Sized>(
     d: &mut Vec<T>,
     p: &mut Vec<T>,
 ) -> Option<StopReason> {
+    if walk.is_out_of_values() {
+        return Some(StopReason::EvaluationBudget);
+    }
     let norm = walk.iterate.gradient_norm();
     orient(walk.gradient(), walk.gradient(), reach, d);
     let line = Curve {
@@ -261,6 +277,7 @@ pub(super) fn along_gradient<T: Real, F: SecondOrder<T> + ?Sized>(
         d,
         slope: -norm * reach,
         bend: T::zero(),
+        is_full: false,
     };
     match search.search(walk, objective, &line, p) {
         Ok(taken) => walk.accept(objective, taken.noise),
@@ -272,9 +289,9 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for LineSearchNewton {
     type State = LineSearchState<T>;
 
     fn check(&self, objective: &F) -> Result<(), SolverError> {
-        checks::at_least_zero("damping", self.damping)?;
+        checks::at_least_zero::<T>("damping", self.damping)?;
         checks::line_search(self.sufficient_decrease, self.max_trials)?;
-        checks::positive_if_any("initial_reach", self.initial_reach)?;
+        checks::positive_if_any::<T>("initial_reach", self.initial_reach)?;
         self.forcing.check()?;
         checks::offers(objective, self.curvature)
     }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::checks;
 use super::curve::{Backtracking, Curve};
 use super::forcing::{Forcing, Memory};
-use super::line_search::{along_gradient, forward, orient};
+use super::line_search::{along_gradient, forward, gain_of, orient};
+use super::ration::Rationed;
 use super::saddle::StationaryCheck;
 use super::steps::{Look, leave};
 use super::walk::{NewtonReport, Scratch, Walk, natural_length};
@@ -137,9 +138,10 @@ impl NewtonMr {
             walk.iterate.gradient_norm_start(),
         );
         let cap = self.max_minres_iters.unwrap_or(2 * walk.dim() + 2);
+        let ration = budget.products_up_to(usize::MAX);
         let minres = Minres {
             relative_tolerance: self.forcing.eta(norms.0, norms.1, &mut state.forcing),
-            max_iters: Some(budget.products_up_to(cap)),
+            max_iters: Some(ration.min(cap)),
             curvature: MinresCurvature::Stop,
             // The Hessians of hard problems have conditions of 1e15 and more: as far as
             // rounding allows, they are not to count as singular.
@@ -147,10 +149,16 @@ impl NewtonMr {
             ..Minres::default()
         };
         let operator = CurvatureOperator::of(objective, Curvature::Hessian, T::zero());
+        // Where the system has no solution, more products than the iterations look for its end.
+        let operator = Rationed::new(&operator, ration);
         let b = walk.gradient().iter().map(|&g| -g);
         let stop = minres.solve_unverified(&operator, b, solve);
-        walk.count_products(solve.n_products());
-        stop
+        walk.count_products(operator.n_products());
+        if operator.has_refused() {
+            MinresStop::MaxIterations
+        } else {
+            stop
+        }
     }
 
     /// The next point: along the solution, or a direction of nonpositive curvature.
@@ -167,6 +175,7 @@ impl NewtonMr {
         let step = solve.x();
         let down = dot(walk.gradient(), step);
         let at_curvature = stop == MinresStop::NegativeCurvature;
+        walk.promise(gain_of(down, at_curvature));
         let taken = if let (true, Some((direction, rayleigh))) = (at_curvature, solve.negative()) {
             walk.n_negative_curvature += 1;
             let t = *reach;
@@ -176,6 +185,7 @@ impl NewtonMr {
                 d,
                 slope: dot(walk.gradient(), d),
                 bend: t * rayleigh.min(T::zero()) * t,
+                is_full: false,
             };
             let taken = forward(self.search()).search(walk, objective, &line, p);
             if let Ok(taken) = taken {
@@ -188,6 +198,7 @@ impl NewtonMr {
                 d: step,
                 slope: down,
                 bend: T::zero(),
+                is_full: true,
             };
             self.search().search(walk, objective, &line, p)
         } else if let MinresStop::NonFinite { what } = stop {
@@ -208,7 +219,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for NewtonMr {
 
     fn check(&self, _objective: &F) -> Result<(), SolverError> {
         checks::line_search(self.sufficient_decrease, self.max_trials)?;
-        checks::positive_if_any("initial_reach", self.initial_reach)?;
+        checks::positive_if_any::<T>("initial_reach", self.initial_reach)?;
         self.forcing.check()
     }
 
@@ -233,10 +244,10 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for NewtonMr {
         state: &mut Self::State,
         budget: Budget,
     ) -> Option<StopReason> {
-        if let Some(stop) = state.walk.begin() {
+        if let Some(stop) = state.walk.begin(budget) {
             return Some(stop);
         }
-        if state.walk.is_idle() {
+        if state.walk.needs_a_change() {
             let NewtonMrState {
                 walk, reach, d, p, ..
             } = state;

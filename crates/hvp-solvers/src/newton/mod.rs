@@ -31,6 +31,7 @@ mod hessian_free;
 mod line_search;
 mod minimum_residual;
 mod radius;
+mod ration;
 mod saddle;
 mod saddle_free;
 mod steps;

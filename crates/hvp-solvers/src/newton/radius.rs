@@ -7,25 +7,23 @@ use ad_core::Real;
 pub(crate) struct Verdict<T> {
     /// Actual over predicted decrease; −∞ if the trial value is not finite.
     pub(crate) ratio: T,
-    /// The rounding error that values of this size have.
+    /// The rounding noise that the values have.
     pub(crate) noise: T,
 }
 
 /// Compares `f_trial` with `f − predicted`, safely near the rounding level.
 ///
-/// Both decreases get an allowance of `δ = 10·eps·max(|f|, |f_trial|)` (Conn, Gould &
-/// Toint, §17.4.2). Where the decreases are far above rounding it changes nothing; where
+/// Both decreases get an allowance of the `noise` that values here have (Conn, Gould &
+/// Toint, §17.4.2). Where the decreases are far above it, it changes nothing; where
 /// they drown in it the ratio goes to one, so that the good Newton steps at the end are
-/// not rejected for noise. The allowance is relative to `|f|` alone, so that an objective
-/// of any scale, or with minimum zero, is treated alike.
-pub(crate) fn judge<T: Real>(f: T, f_trial: T, predicted: T) -> Verdict<T> {
+/// not rejected for noise.
+pub(crate) fn judge<T: Real>(f: T, f_trial: T, predicted: T, noise: T) -> Verdict<T> {
     if !f_trial.is_finite() {
         return Verdict {
             ratio: T::neg_infinity(),
             noise: T::zero(),
         };
     }
-    let noise = T::of(10.0) * T::epsilon() * f.abs().max(f_trial.abs());
     Verdict {
         ratio: (f - f_trial + noise) / (predicted + noise),
         noise,
@@ -58,16 +56,16 @@ mod tests {
 
     #[test]
     fn ratio_is_exact_above_noise_and_one_below() {
-        let v = judge(10.0_f64, 8.0, 4.0);
+        let v = judge(10.0_f64, 8.0, 4.0, 1e-14);
         assert!((v.ratio - 0.5).abs() < 1e-14);
         // One unit in the last place upwards, with a tiny prediction: noise, not failure.
-        let up = judge(1.0, 1.0 + f64::EPSILON, 1e-20);
+        let up = judge(1.0, 1.0 + f64::EPSILON, 1e-20, 10.0 * f64::EPSILON);
         assert!(up.ratio > 0.75, "{}", up.ratio);
         // At minimum zero there is no noise to hide behind.
-        assert!(judge(0.0, 1e-20, 1e-20).ratio < 0.0);
-        assert!(judge(1.0, f64::NAN, 1.0).ratio < f64::MIN);
-        assert!(judge(1.0, f64::INFINITY, 1.0).ratio < f64::MIN);
-        assert!(judge(1.0, f64::NEG_INFINITY, 1.0).ratio < f64::MIN);
+        assert!(judge(0.0, 1e-20, 1e-20, 1e-35).ratio < 0.0);
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(judge(1.0, bad, 1.0, 1e-15).ratio < f64::MIN);
+        }
     }
 
     #[test]

@@ -61,7 +61,6 @@ pub(crate) struct Lowest<T> {
     pub(crate) curvature: T,
     /// Whether that is negative beyond doubt.
     pub(crate) is_negative: bool,
-    pub(crate) n_products: usize,
 }
 
 /// The lowest Ritz pair from at most `max_products ≥ 4` products; `None` if not finite.
@@ -88,6 +87,5 @@ pub(crate) fn lowest<T: Real, A: LinearOperator<T> + ?Sized>(
         is_negative: pair.value < threshold,
         curvature: pair.value,
         direction: pair.vector.into_raw_vec_and_offset().0,
-        n_products: stats.n_products,
     }))
 }

@@ -9,7 +9,8 @@ use super::checks;
 use super::forcing::{Forcing, Memory};
 use super::radius::next_radius;
 use super::saddle::StationaryCheck;
-use super::steps::{Look, Step, Steps, advance, leave};
+use super::steps::{Look, Step, Steps, advance, least_reach, leave};
+use super::trust_region_steps::gain;
 use super::walk::{NewtonReport, Scratch, Walk, natural_length};
 use crate::bits;
 use crate::error::SolverError;
@@ -47,7 +48,8 @@ pub struct SaddleFreeNewton {
     pub max_krylov: usize,
     /// How accurately the step is found.
     pub forcing: Forcing,
-    /// The first bound of the step's length; `None`, the default, for `max(1, ‖x₀‖/10)`.
+    /// The first bound of the step's length, in the units of `x`; `None`, the default, for
+    /// `max(1, ‖x₀‖/10)`.
     pub initial_radius: Option<f64>,
     /// A step is accepted if its ratio exceeds this. Default 0.1; in `[0, ¼)`.
     pub accept_ratio: f64,
@@ -144,6 +146,10 @@ impl<T: Real> SaddleFree<'_, T> {
                 norm: found.step_norm,
                 on_boundary: self.absolute.is_bounded(),
                 is_negative: self.absolute.is_indefinite(),
+                gain: gain(
+                    model,
+                    self.absolute.is_bounded() || self.absolute.is_indefinite(),
+                ),
             }),
             GltrStop::NonFinite { what } => Err(StopReason::NonFinite { what }),
             _ => Err(StopReason::NoDescent),
@@ -201,7 +207,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for SaddleFreeNewton {
     type State = SaddleFreeState<T>;
 
     fn check(&self, _objective: &F) -> Result<(), SolverError> {
-        checks::positive_if_any("initial_radius", self.initial_radius)?;
+        checks::positive_if_any::<T>("initial_radius", self.initial_radius)?;
         checks::at_least_one("max_krylov", self.max_krylov)?;
         checks::accept_ratio(self.accept_ratio)?;
         self.forcing.check()
@@ -214,7 +220,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for SaddleFreeNewton {
             walk: Walk::start(objective, x0),
             radius,
             max_radius: (T::of(1e9) * length).min(T::max_value()),
-            least_radius: T::epsilon() * T::epsilon() * radius,
+            least_radius: least_reach(radius),
             forcing: Memory::default(),
             work: Scratch::default(),
         }
@@ -247,7 +253,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for SaddleFreeNewton {
             eta: self.forcing.eta(norms.0, norms.1, &mut state.forcing),
             budget,
         };
-        let stop = advance(walk, objective, &mut steps, self.accept_ratio);
+        let stop = advance(walk, objective, &mut steps, self.accept_ratio, budget);
         state.radius = steps.radius;
         state.work.put((work, absolute));
         stop

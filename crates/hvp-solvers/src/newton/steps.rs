@@ -2,12 +2,13 @@
 
 use ad_core::Real;
 
-use super::radius::next_radius;
+use super::radius::{Verdict, next_radius};
+use super::ration::Rationed;
 use super::saddle::{StationaryCheck, lowest};
-use super::walk::Walk;
+use super::walk::{Trial, Walk};
 use crate::error::Quantity;
 use crate::minimize::{Budget, StopReason};
-use crate::vector::dot;
+use crate::vector::{dot, norm2};
 use crate::{Curvature, CurvatureOperator, SecondOrder};
 
 /// What a method says of a trial step.
@@ -21,6 +22,9 @@ pub(crate) struct Step<T> {
     pub(crate) on_boundary: bool,
     /// Whether it follows nonpositive curvature.
     pub(crate) is_negative: bool,
+    /// What a step without any bound on its length would gain by the model, about; infinite if
+    /// that is not known.
+    pub(crate) gain: T,
 }
 
 /// A source of trial steps.
@@ -53,13 +57,14 @@ pub(crate) fn advance<T, F, S>(
     objective: &mut F,
     steps: &mut S,
     accept_ratio: f64,
+    budget: Budget,
 ) -> Option<StopReason>
 where
     T: Real,
     F: SecondOrder<T> + ?Sized,
     S: Steps<T, F>,
 {
-    if let Some(stop) = walk.begin() {
+    if let Some(stop) = walk.begin(budget) {
         return Some(stop);
     }
     let mut first = true;
@@ -68,20 +73,30 @@ where
             Ok(step) => step,
             Err(stop) => return Some(stop),
         };
-        first = false;
+        let is_full = std::mem::take(&mut first);
+        if is_full {
+            walk.promise(step.gain);
+        }
         walk.n_negative_curvature += u64::from(step.is_negative);
         let trial = walk.try_step(objective, steps.vector());
-        let verdict = walk.judge(trial, step.norm, -step.model);
-        let accepted = trial.moved
-            && verdict.ratio > T::of(accept_ratio)
-            && walk.is_no_worse(trial.value, verdict.noise);
+        if walk.is_out_of_values() {
+            return Some(StopReason::EvaluationBudget);
+        }
+        let (verdict, accepted) =
+            weigh(walk, objective, steps.vector(), &step, trial, accept_ratio);
+        if is_full {
+            walk.check_promise(trial);
+        }
         if accepted {
             steps.learn(&step, verdict.ratio);
             return walk.accept(objective, verdict.noise);
         }
+        // The region's norm need not be that of x.
+        let length = norm2(steps.vector()) / step.norm;
         steps.learn(&step, verdict.ratio.min(T::zero()));
         walk.n_rejected += 1;
-        if !trial.moved || steps.reach() < steps.least_reach().max(walk.negligible()) {
+        let reach = steps.reach();
+        if !trial.moved || reach < steps.least_reach() || reach * length < walk.negligible() {
             // An interior Newton step below rounding: this is as close as one gets.
             let otherwise = if step.on_boundary {
                 StopReason::RadiusCollapsed
@@ -91,6 +106,39 @@ where
             return Some(walk.exhausted(trial, otherwise));
         }
     }
+}
+
+/// Judges the last trial, a second time if the noise turns out to be larger than was known; and
+/// whether it is good enough.
+fn weigh<T, F>(
+    walk: &mut Walk<T>,
+    objective: &mut F,
+    p: &[T],
+    step: &Step<T>,
+    trial: Trial<T>,
+    accept_ratio: f64,
+) -> (Verdict<T>, bool)
+where
+    T: Real,
+    F: SecondOrder<T> + ?Sized,
+{
+    let judge = |walk: &mut Walk<T>| {
+        let verdict = walk.judge(trial, step.norm, -step.model);
+        let good = trial.moved
+            && verdict.ratio > T::of(accept_ratio)
+            && walk.is_no_worse(trial.value, verdict.noise);
+        (verdict, good)
+    };
+    let (verdict, good) = judge(walk);
+    if !good && walk.doubt(objective, p, trial, -step.model) {
+        return judge(walk);
+    }
+    (verdict, good)
+}
+
+/// Below this nothing is to be found where a search began with `reach`; above zero.
+pub(crate) fn least_reach<T: Real>(reach: T) -> T {
+    (T::epsilon() * T::epsilon() * reach).max(T::min_positive_value())
 }
 
 /// Steps along a direction of negative curvature.
@@ -114,6 +162,7 @@ impl<T: Real, F: ?Sized> Steps<T, F> for Along<T> {
             norm: t,
             on_boundary: true,
             is_negative: true,
+            gain: T::infinity(),
         })
     }
 
@@ -167,12 +216,18 @@ where
         return Err(StopReason::GradientTolerance);
     }
     let operator = CurvatureOperator::of(objective, look.curvature, look.damping);
+    let operator = Rationed::new(&operator, spend);
     let found = lowest(&operator, spend, look.seed);
+    walk.count_products(operator.n_products());
     let Ok(Some(found)) = found else {
         let what = Quantity::Product;
-        return Err(StopReason::NonFinite { what });
+        // A look that was cut short has seen nothing.
+        return Err(if operator.has_refused() {
+            StopReason::GradientTolerance
+        } else {
+            StopReason::NonFinite { what }
+        });
     };
-    walk.count_products(found.n_products);
     walk.smallest_curvature = found.curvature;
     if !found.is_negative {
         return Err(StopReason::GradientTolerance);
@@ -186,10 +241,10 @@ where
         curvature: found.curvature,
         reach: look.reach,
         max_reach: look.max_reach,
-        least_reach: T::epsilon() * T::epsilon() * look.reach,
+        least_reach: least_reach(look.reach),
         step: Vec::new(),
     };
-    match advance(walk, objective, &mut along, 0.1) {
+    match advance(walk, objective, &mut along, 0.1, budget) {
         None => Ok(along.reach),
         Some(stop @ StopReason::NonFinite { .. }) => Err(stop),
         // The values do not confirm the curvature.

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::checks;
 use super::forcing::{Forcing, Memory};
 use super::saddle::StationaryCheck;
-use super::steps::{Look, advance, leave};
+use super::steps::{Look, advance, least_reach, leave};
 use super::trust_region_steps::{ByGltr, ByTruncatedCg, InBall, Work};
 use super::walk::{NewtonReport, Scratch, Walk, natural_length};
 use crate::bits;
 use crate::error::{SolverError, check_len, check_setting};
-use crate::linear::{Identity, Preconditioner};
+use crate::linear::{Identity, Preconditioner, precondition};
 use crate::minimize::{Budget, Iterate, Limits, Minimizer, Outcome, StopReason, minimize};
+use crate::vector::{dot, norm2};
 use crate::{Curvature, SecondOrder};
 
 /// Minimises `f` by approximate Newton steps in a trust region.
@@ -31,11 +32,12 @@ use crate::{Curvature, SecondOrder};
 ///   for each step of conjugate gradients.
 /// - **Memory**: about ten vectors and `path_memory` more; with [`Subproblem::Gltr`] as many
 ///   as its Krylov space.
-/// - **Endings** besides the [`Limits`]: [`StopReason::RadiusCollapsed`] if no step lowers the
+/// - **Endings** besides the [`Limits`]: [`StopReason::NoiseFloor`] if the value is as low as it
+///   can be told, [`StopReason::RadiusCollapsed`] if no step lowers the
 ///   value, [`StopReason::Stalled`] if rounding prevents progress,
 ///   [`StopReason::NoDescent`] and [`StopReason::NonFinite`].
 /// - **Guarantee**: the outcome's point is finite and no worse than any seen, but for the
-///   rounding of values, `10·eps·|f|`; every loop is bounded.
+///   [`Noise`](crate::minimize::Noise) of the values; every loop is bounded.
 ///
 /// References: Steihaug 1983; Gould, Lucidi, Roma & Toint 1999; Conn, Gould & Toint,
 /// *Trust-Region Methods* (2000); Nocedal & Wright, *Numerical Optimization*, algorithms 4.1
@@ -64,9 +66,10 @@ pub struct TrustRegionNewton {
     pub max_cg_iters: Option<usize>,
     /// How accurately the Newton systems are solved.
     pub forcing: Forcing,
-    /// `Δ₀`; `None`, the default, for `max(1, ‖x₀‖/10)`.
+    /// `Δ₀`, in the units of `x` or, with a preconditioner, of `‖x‖_M`; `None`, the default, for
+    /// `max(1, ‖x₀‖/10)`, which a preconditioner turns into its norm.
     pub initial_radius: Option<f64>,
-    /// The largest `Δ`; `None`, the default, for `10⁸ · max(1, ‖x₀‖)`.
+    /// The largest `Δ`; `None`, the default, for `10⁸ · max(1, ‖x₀‖)`, likewise.
     pub max_radius: Option<f64>,
     /// A step is accepted if its ratio exceeds this. Default 0.1; in `[0, ¼)`.
     pub accept_ratio: f64,
@@ -129,6 +132,10 @@ pub struct TrustRegionState<T: Real> {
     max_radius: T,
     #[serde(with = "bits::scalar")]
     least_radius: T,
+    /// What a Euclidean length becomes in the norm of the region, at the start along `M⁻¹g`; one
+    /// without a preconditioner.
+    #[serde(with = "bits::scalar")]
+    metric: T,
     forcing: Memory,
     #[serde(skip)]
     work: Scratch<Work<T>>,
@@ -160,7 +167,8 @@ impl TrustRegionNewton {
     }
 
     /// The same method with a preconditioner, which also shapes the trust region to
-    /// `‖p‖_M ≤ Δ`.
+    /// `‖p‖_M ≤ Δ`. The default radii are such that `cM` with any `c > 0` makes the same steps
+    /// as `M`.
     ///
     /// ```
     /// use hvp_solvers::linear::DiagonalPreconditioner;
@@ -186,26 +194,32 @@ impl TrustRegionNewton {
         }
     }
 
-    fn check_settings(&self) -> Result<(), SolverError> {
-        checks::at_least_zero("damping", self.damping)?;
-        checks::positive_if_any("initial_radius", self.initial_radius)?;
-        checks::positive_if_any("max_radius", self.max_radius)?;
+    fn check_settings<T: Real>(&self) -> Result<(), SolverError> {
+        checks::at_least_zero::<T>("damping", self.damping)?;
+        checks::positive_if_any::<T>("initial_radius", self.initial_radius)?;
+        checks::positive_if_any::<T>("max_radius", self.max_radius)?;
         checks::accept_ratio(self.accept_ratio)?;
         self.forcing.check()
     }
 
-    fn start<T: Real>(&self, walk: Walk<T>) -> TrustRegionState<T> {
+    fn start<T, P>(&self, walk: Walk<T>, preconditioner: &P) -> TrustRegionState<T>
+    where
+        T: Real,
+        P: Preconditioner<T> + ?Sized,
+    {
         let x = walk.iterate.x();
-        let length = natural_length(x);
-        let largest = T::of(1e8) * (T::of(10.0) * length);
+        let metric = metric(walk.gradient(), preconditioner);
+        let largest = T::of(1e8) * norm2(&x.to_vec()).max(T::one()) * metric;
         let max_radius = self.max_radius.map_or(largest, T::of).min(T::max_value());
-        let radius = self.initial_radius.map_or(length, T::of);
-        let radius = radius.min(max_radius).max(T::min_positive_value());
+        let natural = natural_length(x) * metric;
+        let radius = self.initial_radius.map_or(natural, T::of);
+        let radius = radius.max(T::min_positive_value()).min(max_radius);
         TrustRegionState {
             walk,
             radius,
             max_radius,
-            least_radius: T::epsilon() * T::epsilon() * radius,
+            least_radius: least_reach(radius),
+            metric,
             forcing: Memory::default(),
             work: Scratch::default(),
         }
@@ -245,12 +259,12 @@ impl TrustRegionNewton {
                     work,
                     preconditioner,
                 };
-                let stop = advance(walk, objective, &mut steps, self.accept_ratio);
+                let stop = advance(walk, objective, &mut steps, self.accept_ratio, budget);
                 (stop, steps.ball.radius)
             }
             Work::Gltr(work) => {
                 let mut steps = ByGltr { ball, work };
-                let stop = advance(walk, objective, &mut steps, self.accept_ratio);
+                let stop = advance(walk, objective, &mut steps, self.accept_ratio, budget);
                 (stop, steps.ball.radius)
             }
         };
@@ -268,18 +282,33 @@ impl TrustRegionNewton {
         let look = Look {
             check: self.stationary_check,
             seed: self.seed,
-            reach: state.radius,
-            max_reach: state.max_radius,
+            reach: state.radius / state.metric,
+            max_reach: state.max_radius / state.metric,
             curvature: self.curvature,
             damping: T::of(self.damping),
         };
         match leave(&mut state.walk, objective, &look, budget) {
-            Ok(radius) => {
-                state.radius = radius;
+            Ok(reach) => {
+                state.radius = (reach * state.metric).min(state.max_radius);
                 None
             }
             Err(stop) => Some(stop),
         }
+    }
+}
+
+/// `‖p‖_M / ‖p‖` along `p = M⁻¹g`, which is `√(gᵀp) / ‖p‖`; one if that is no positive number.
+fn metric<T: Real, P: Preconditioner<T> + ?Sized>(g: &[T], m: &P) -> T {
+    if m.is_identity() {
+        return T::one();
+    }
+    let mut p = vec![T::zero(); g.len()];
+    precondition(m, g, &mut p);
+    let metric = dot(g, &p).sqrt() / norm2(&p);
+    if metric > T::zero() && metric.is_finite() {
+        metric
+    } else {
+        T::one()
     }
 }
 
@@ -302,7 +331,7 @@ where
         let n = objective.dim();
         check_len("preconditioner", self.preconditioner.dim().unwrap_or(n), n)?;
         let method = self.method;
-        method.check_settings()?;
+        method.check_settings::<T>()?;
         let fits = self.preconditioner.is_identity() || method.subproblem != Subproblem::Gltr;
         let requirement = "the Krylov subproblem takes no preconditioner";
         check_setting("subproblem", 1.0, fits, requirement)?;
@@ -310,7 +339,8 @@ where
     }
 
     fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> Self::State {
-        self.method.start(Walk::start(objective, x0))
+        self.method
+            .start(Walk::start(objective, x0), self.preconditioner)
     }
 
     fn prepare(&self, objective: &mut F, state: &Self::State) {
@@ -354,7 +384,7 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for TrustRegionNewton 
     }
 
     fn init(&self, objective: &mut F, x0: ArrayView1<'_, T>) -> Self::State {
-        self.start(Walk::start(objective, x0))
+        self.start(Walk::start(objective, x0), &Identity)
     }
 
     fn prepare(&self, objective: &mut F, state: &Self::State) {

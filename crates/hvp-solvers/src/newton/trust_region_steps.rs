@@ -147,6 +147,11 @@ where
     }
 }
 
+/// What an interior step gains; on the boundary a longer one may gain any amount.
+pub(super) fn gain<T: Real>(model: T, on_boundary: bool) -> T {
+    if on_boundary { T::infinity() } else { -model }
+}
+
 /// A step that was found before some trouble is as good as any truncated one.
 fn step_of_cg<T: Real>(found: TruncatedOutcome<T>) -> Result<Step<T>, StopReason> {
     match found.stop {
@@ -155,6 +160,7 @@ fn step_of_cg<T: Real>(found: TruncatedOutcome<T>) -> Result<Step<T>, StopReason
             norm: found.step_norm,
             on_boundary: found.stop.on_boundary(),
             is_negative: found.stop == TruncatedStop::NegativeCurvature,
+            gain: gain(found.model, found.stop.on_boundary()),
         }),
         TruncatedStop::NonFinite { what } => Err(StopReason::NonFinite { what }),
         _ => Err(StopReason::NoDescent),
@@ -219,6 +225,7 @@ pub(super) fn step_of_gltr<T: Real>(
             norm: found.step_norm,
             on_boundary: found.place != GltrPlace::Interior,
             is_negative: work.leftmost() < T::zero(),
+            gain: gain(found.model, found.place != GltrPlace::Interior),
         }),
         GltrStop::NonFinite { what } => Err(StopReason::NonFinite { what }),
         _ => Err(StopReason::NoDescent),

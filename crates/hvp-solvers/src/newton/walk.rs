@@ -7,12 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::radius::{Verdict, judge};
 use crate::bits;
 use crate::error::Quantity;
-use crate::minimize::{Best, Iterate, Outcome, Stats, StopReason};
+use crate::minimize::{Budget, Iterate, Outcome, Progress, Stats, StopReason};
 use crate::vector::{all_finite, norm2, slice, slice_mut};
 use crate::{Objective, SecondOrder};
-
-/// Accepted steps in a row that improve neither value nor gradient before it is a stall.
-const STALL_LIMIT: u32 = 5;
 
 /// What a Newton method has met on its way, beyond the [`Stats`] of every minimiser.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,15 +68,12 @@ impl<W> Scratch<W> {
     }
 }
 
-/// A point on the way down, the best point so far, and the signs of a stall.
+/// A point on the way down, how far that way has led, and what may still be spent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(crate) struct Walk<T: Real> {
     pub(crate) iterate: Iterate<T>,
-    best: Best<T>,
-    #[serde(with = "bits::scalar")]
-    lowest_gradient: T,
-    idle: u32,
+    progress: Progress<T>,
     pub(crate) n_rejected: u64,
     pub(crate) n_free_steps: u64,
     pub(crate) n_negative_curvature: u64,
@@ -90,6 +84,11 @@ pub(crate) struct Walk<T: Real> {
     last_step: Option<StepRecord>,
     #[serde(skip)]
     trial: Vec<T>,
+    /// Evaluations left to this iteration, the linearization at its end included.
+    #[serde(skip)]
+    values_left: u64,
+    #[serde(skip)]
+    is_out_of_values: bool,
 }
 
 /// A value at a trial point.
@@ -110,16 +109,16 @@ impl<T: Real> Walk<T> {
         let mut iterate = Iterate::start(x0, |x, grad| objective.linearize(x, grad.view_mut()));
         iterate.stats.n_linearizations = 1;
         Self {
-            best: Best::new(&iterate),
+            progress: Progress::new(&iterate),
             iterate,
-            lowest_gradient: T::infinity(),
-            idle: 0,
             n_rejected: 0,
             n_free_steps: 0,
             n_negative_curvature: 0,
             smallest_curvature: T::nan(),
             last_step: None,
             trial: Vec::new(),
+            values_left: 0,
+            is_out_of_values: false,
         }
     }
 
@@ -146,18 +145,41 @@ impl<T: Real> Walk<T> {
         self.iterate.stats
     }
 
-    /// Begins an iteration; the stall that earlier ones have led to, if they have.
-    pub(crate) fn begin(&mut self) -> Option<StopReason> {
-        if self.idle >= STALL_LIMIT {
-            return Some(StopReason::Stalled);
+    /// Begins an iteration; or says why there is none: a stall that earlier ones have led to, or
+    /// too few evaluations for a trial and the linearization that follows it.
+    pub(crate) fn begin(&mut self, budget: Budget) -> Option<StopReason> {
+        if let Some(stop) = self.progress.stall(self.iterate.value) {
+            return Some(stop);
+        }
+        self.values_left = budget.values_left();
+        self.is_out_of_values = self.values_left < 2;
+        if self.is_out_of_values {
+            return Some(StopReason::EvaluationBudget);
         }
         self.iterate.stats.n_iters += 1;
         None
     }
 
-    /// Whether the last step has gained nothing, in value or gradient.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.idle > 0
+    /// Whether the last step has gained nothing, so that another kind is due.
+    pub(crate) fn needs_a_change(&self) -> bool {
+        self.progress.needs_a_change()
+    }
+
+    /// Whether a value was asked for that the budget does not allow.
+    pub(crate) fn is_out_of_values(&self) -> bool {
+        self.is_out_of_values
+    }
+
+    /// Takes so many evaluations from the budget; false if that leaves none for a linearization.
+    pub(crate) fn spend_values(&mut self, n: u64) -> bool {
+        let fits = self.values_left > n;
+        if fits {
+            self.values_left -= n;
+            self.iterate.stats.n_evals += n;
+        } else {
+            self.is_out_of_values = true;
+        }
+        fits
     }
 
     /// `f(x + p)`.
@@ -166,13 +188,51 @@ impl<T: Real> Walk<T> {
         F: Objective<T> + ?Sized,
     {
         let moved = self.set_trial(p);
-        let value = if all_finite(&self.trial) {
-            self.iterate.stats.n_evals += 1;
+        let value = self.value_at_trial(objective);
+        Trial { value, moved }
+    }
+
+    /// NaN where the point is not finite, or the budget is spent.
+    fn value_at_trial<F: Objective<T> + ?Sized>(&mut self, objective: &mut F) -> T {
+        if all_finite(&self.trial) && self.spend_values(1) {
             objective.value(ArrayView1::from(&self.trial))
         } else {
             T::nan()
-        };
-        Trial { value, moved }
+        }
+    }
+
+    /// Tells of the step `p`, which failed at the last trial. True if more noise than was known
+    /// was found on the way there: the trial, still the last one, deserves a second judgement.
+    pub(crate) fn doubt<F>(
+        &mut self,
+        objective: &mut F,
+        p: &[T],
+        trial: Trial<T>,
+        promised: T,
+    ) -> bool
+    where
+        F: Objective<T> + ?Sized,
+    {
+        if !trial.moved {
+            return false;
+        }
+        let Self {
+            progress,
+            iterate,
+            trial: point,
+            values_left,
+            ..
+        } = self;
+        let (value, left) = (iterate.value, *values_left);
+        let found = progress.doubt(value, trial.value, promised, left, |t| {
+            point.clear();
+            point.extend(slice(&iterate.x).iter().zip(p).map(|(&x, &p)| x + t * p));
+            iterate.stats.n_evals += 1;
+            *values_left -= 1;
+            objective.value(ArrayView1::from(&*point))
+        });
+        self.set_trial(p);
+        found
     }
 
     /// Makes `x + p` the trial point; whether it differs from the current one.
@@ -185,7 +245,9 @@ impl<T: Real> Walk<T> {
 
     /// Compares a trial value with the decrease that was promised.
     pub(crate) fn judge(&mut self, trial: Trial<T>, norm: T, predicted: T) -> Verdict<T> {
-        let verdict = judge(self.iterate.value, trial.value, predicted);
+        let value = self.iterate.value;
+        let noise = self.progress.allowance(value, trial.value, predicted);
+        let verdict = judge(value, trial.value, predicted, noise);
         self.last_step = Some(StepRecord {
             norm: norm.as_f64(),
             predicted: predicted.as_f64(),
@@ -197,7 +259,22 @@ impl<T: Real> Walk<T> {
 
     /// Whether a value is no worse than the best, up to the rounding of values.
     pub(crate) fn is_no_worse(&self, value: T, noise: T) -> bool {
-        value <= self.best.value() + noise
+        self.progress.is_no_worse(value, noise)
+    }
+
+    /// By how much a value may differ from the current one through rounding alone.
+    pub(crate) fn noise(&self, value: T) -> T {
+        self.progress.noise(self.iterate.value, value)
+    }
+
+    /// Tells what a step without a bound on its length would gain by the model: positive.
+    pub(crate) fn promise(&mut self, gain: T) {
+        self.progress.promise(gain);
+    }
+
+    /// Tells of the trial that this step led to.
+    pub(crate) fn check_promise(&mut self, trial: Trial<T>) {
+        self.progress.check_promise(self.iterate.value, trial.value);
     }
 
     /// Moves to the last trial point and linearizes there; ends if that is not finite.
@@ -205,7 +282,6 @@ impl<T: Real> Walk<T> {
     where
         F: SecondOrder<T> + ?Sized,
     {
-        let lowest = self.best.value();
         let iterate = &mut self.iterate;
         slice_mut(&mut iterate.x).swap_with_slice(&mut self.trial);
         let gradient = ArrayViewMut1::from(slice_mut(&mut iterate.gradient));
@@ -214,29 +290,36 @@ impl<T: Real> Walk<T> {
         iterate.stats.n_evals += 1;
         iterate.stats.n_gradients += 1;
         iterate.stats.n_linearizations += 1;
+        self.values_left = self.values_left.saturating_sub(1);
         if let Some(step) = &mut self.last_step {
             step.accepted = true;
         }
         if let Some(what) = iterate.non_finite() {
             return Some(StopReason::NonFinite { what });
         }
-        let norm = iterate.gradient_norm();
-        let better = iterate.value < lowest - noise || norm < T::of(0.9) * self.lowest_gradient;
-        self.lowest_gradient = self.lowest_gradient.min(norm);
-        self.idle = if better { 0 } else { self.idle + 1 };
-        self.best.offer(iterate);
+        let promised = self
+            .last_step
+            .map_or(T::infinity(), |step| T::of(step.predicted));
+        self.progress.accept(iterate, noise, promised);
         None
     }
 
     /// What it means that no step, however short, was good enough.
     pub(crate) fn exhausted(&self, last: Trial<T>, otherwise: StopReason) -> StopReason {
-        if last.value.is_finite() {
-            otherwise
+        if self.is_out_of_values {
+            StopReason::EvaluationBudget
+        } else if last.value.is_finite() {
+            self.at_rest(otherwise)
         } else {
             StopReason::NonFinite {
                 what: Quantity::Value,
             }
         }
+    }
+
+    /// How a run ends that cannot go on from here.
+    pub(crate) fn at_rest(&self, otherwise: StopReason) -> StopReason {
+        self.progress.at_rest(self.iterate.value, otherwise)
     }
 
     /// A step of this length no longer changes the point.
@@ -245,7 +328,7 @@ impl<T: Real> Walk<T> {
     }
 
     pub(crate) fn best(&self) -> Outcome<T> {
-        self.best.outcome(self.iterate.stats)
+        self.progress.outcome(self.iterate.stats)
     }
 
     pub(crate) fn report(&self) -> NewtonReport {
@@ -260,7 +343,8 @@ impl<T: Real> Walk<T> {
     }
 }
 
-/// `max(1, ‖x‖/10)`: a length that means something at `x`, for first steps.
+/// `max(1, ‖x‖/10)`: a length that means something at `x`, for first steps. The 1 has the units
+/// of `x`: who measures `x` in others sets the first length.
 pub(crate) fn natural_length<T: Real>(x: ArrayView1<'_, T>) -> T {
     (T::of(0.1) * norm2(&x.to_vec())).max(T::one())
 }

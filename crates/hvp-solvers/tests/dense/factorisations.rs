@@ -1,7 +1,7 @@
 //! Dense factorisations on whichever backend is compiled in.
 
 use hvp_solvers::SolverError;
-use hvp_solvers::dense::{BACKEND, cholesky, eigenvalues};
+use hvp_solvers::dense::{BACKEND, cholesky, cholesky_in_place, eigenvalues};
 use ndarray::{Array1, Array2, array, s};
 
 use crate::kit::{EPS, norm, normal, with_spectrum};
@@ -100,4 +100,21 @@ fn what_cannot_be_factorised_says_where() {
         error,
         Err(SolverError::NonFiniteInput { index: 1, .. })
     ));
+}
+
+/// The same bits, and the same pivot where there are none.
+#[test]
+fn factors_in_place_are_those_of_a_copy() {
+    for n in 1..=140 {
+        for shift in [n as f64, 0.0] {
+            let entry = |i: usize, j: usize| ((i + 2 * j + 1) as f64).sin();
+            let mut a = Array2::from_shape_fn((n, n), |(i, j)| entry(i.max(j), i.min(j)));
+            a.diag_mut().mapv_inplace(|d| d + 2.0 * shift);
+            let b = Array1::from_shape_fn(n, |i| (i as f64).cos());
+            let expected = cholesky(a.view()).map(|factor| factor.solve(b.view()).unwrap());
+            let mut x = b.to_vec();
+            let found = cholesky_in_place(&mut a).map(|factor| factor.solve_in_place(&mut x));
+            assert_eq!(found.map(|()| Array1::from(x)), expected, "{n}");
+        }
+    }
 }

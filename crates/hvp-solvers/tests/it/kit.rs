@@ -347,3 +347,69 @@ fn find_lists(value: &Value, place: &str, lists: &mut Vec<String>) {
         _ => {}
     }
 }
+
+/// An objective that counts what is asked of it, and keeps the least value that came with a
+/// gradient.
+pub(crate) struct Counting<O> {
+    pub(crate) inner: O,
+    pub(crate) n_values: u64,
+    pub(crate) n_products: Cell<u64>,
+    pub(crate) least: f64,
+}
+
+impl<O> Counting<O> {
+    pub(crate) fn new(inner: O) -> Self {
+        Self {
+            inner,
+            n_values: 0,
+            n_products: Cell::new(0),
+            least: f64::INFINITY,
+        }
+    }
+}
+
+impl<O: Objective<f64>> Objective<f64> for Counting<O> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn value(&mut self, x: ArrayView1<'_, f64>) -> f64 {
+        self.n_values += 1;
+        self.inner.value(x)
+    }
+    fn value_and_grad(&mut self, x: ArrayView1<'_, f64>, grad: ArrayViewMut1<'_, f64>) -> f64 {
+        self.n_values += 1;
+        let value = self.inner.value_and_grad(x, grad);
+        self.least = self.least.min(value);
+        value
+    }
+}
+
+impl<O: SecondOrder<f64>> SecondOrder<f64> for Counting<O> {
+    fn linearize(&mut self, x: ArrayView1<'_, f64>, grad: ArrayViewMut1<'_, f64>) -> f64 {
+        self.n_values += 1;
+        let value = self.inner.linearize(x, grad);
+        self.least = self.least.min(value);
+        value
+    }
+    fn hvp_into(&self, v: ArrayView1<'_, f64>, out: ArrayViewMut1<'_, f64>) {
+        self.n_products.set(self.n_products.get() + 1);
+        self.inner.hvp_into(v, out);
+    }
+    fn has_gauss_newton(&self) -> bool {
+        self.inner.has_gauss_newton()
+    }
+    fn ggnvp_into(&self, v: ArrayView1<'_, f64>, out: ArrayViewMut1<'_, f64>) {
+        self.n_products.set(self.n_products.get() + 1);
+        self.inner.ggnvp_into(v, out);
+    }
+    fn has_curvature_batches(&self) -> bool {
+        self.inner.has_curvature_batches()
+    }
+    fn select_curvature_batch(&mut self, index: u64) {
+        self.inner.select_curvature_batch(index);
+    }
+    fn curvature_value(&mut self, x: ArrayView1<'_, f64>) -> f64 {
+        self.n_values += 1;
+        self.inner.curvature_value(x)
+    }
+}

@@ -7,6 +7,7 @@
 )]
 
 mod block_cg;
+mod budgets;
 mod cg;
 mod faults;
 mod functions;
@@ -27,6 +28,7 @@ mod mgh;
 mod minres;
 mod multi_shift;
 mod newton;
+mod noise;
 mod operators;
 mod preconditioners;
 mod robust;
@@ -35,4 +37,5 @@ mod single;
 mod spectrum;
 mod trace;
 mod truncated;
+mod units;
 mod validate;

@@ -37,8 +37,9 @@ macro_rules! with_each_method {
         $body
     }};
 }
+pub(crate) use with_each_method;
 
-fn gltr() -> TrustRegionNewton {
+pub(crate) fn gltr() -> TrustRegionNewton {
     TrustRegionNewton {
         subproblem: Subproblem::Gltr,
         ..TrustRegionNewton::default()
@@ -46,7 +47,7 @@ fn gltr() -> TrustRegionNewton {
 }
 
 /// With the Hessian, as the functions here are no models' losses.
-fn hessian_free() -> HessianFree {
+pub(crate) fn hessian_free() -> HessianFree {
     HessianFree {
         curvature: Curvature::Hessian,
         initial_damping: 1.0,
@@ -59,7 +60,7 @@ fn carry_on<A: ?Sized, S: ?Sized>(_: &A, _: &S) -> ControlFlow<()> {
 }
 
 /// Wood's function, minimum 0 at (1, 1, 1, 1).
-fn wood() -> Smooth {
+pub(crate) fn wood() -> Smooth {
     Smooth::new(
         4,
         |x| {
@@ -302,6 +303,7 @@ fn unreachable_tolerances_end_at_the_solution() {
                 | StopReason::RadiusCollapsed
                 | StopReason::LineSearchFailed
                 | StopReason::NoDescent
+                | StopReason::NoiseFloor
                 | StopReason::GradientTolerance
         );
         assert!(stalled && found.stats.n_iters < 300, "{name}: {found:?}");

@@ -180,7 +180,10 @@ fn unreachable_tolerance_stalls_at_the_solution() {
     assert!(
         matches!(
             found.stop,
-            StopReason::Stalled | StopReason::RadiusCollapsed | StopReason::GradientTolerance
+            StopReason::Stalled
+                | StopReason::RadiusCollapsed
+                | StopReason::NoiseFloor
+                | StopReason::GradientTolerance
         ),
         "{:?}",
         found.stop

@@ -7,6 +7,7 @@
     reason = "a test may panic, means exact values where it says so, and passes views by value"
 )]
 
+mod budgets;
 #[path = "../common/mod.rs"]
 mod common;
 mod curvature_batches;
@@ -17,3 +18,4 @@ mod first_order;
 mod lbfgs;
 mod line_search;
 mod minimizers;
+mod newton_units;

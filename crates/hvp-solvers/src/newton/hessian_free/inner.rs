@@ -6,7 +6,7 @@ use ndarray::ArrayViewMut1;
 use super::HessianFree;
 use crate::error::Quantity;
 use crate::operator::apply;
-use crate::vector::{axpy, dot, norm2};
+use crate::vector::{axpy, dot, norm_max, norm2, power_of_two_below};
 use crate::{CurvatureOperator, SecondOrder};
 
 /// How the inner iteration ended.
@@ -80,8 +80,10 @@ impl<T: Real> Inner<T> {
             self.inverse.clear();
             return;
         }
+        // Only ratios of entries matter. In units of the largest they are the same at any scale.
+        let unit = power_of_two_below(norm_max(&self.inverse) + damping);
         for m in &mut self.inverse {
-            *m = (*m + damping).powf(T::of(-0.75));
+            *m = ((*m + damping) / unit).powf(T::of(-0.75));
         }
         if !self.inverse.iter().all(|&m| m > T::zero() && m.is_finite()) {
             self.inverse.clear();

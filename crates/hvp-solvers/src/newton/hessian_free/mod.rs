@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checks;
 use super::curve::{Backtracking, Curve};
+use super::line_search::gain_of;
 use super::walk::{NewtonReport, Scratch, Walk};
 use crate::bits;
 use crate::error::{SolverError, check_setting};
@@ -26,14 +27,14 @@ use inner::{Inner, InnerStop};
 /// - *Backtracking over iterates*: those of number `⌈5·1.3^j⌉` are kept; from the last one back as
 ///   long as the value improves.
 /// - *Damping*: the ratio `ρ` of the change of the value to that of the *undamped* quadratic
-///   multiplies `λ` by 3/2 below ¼, by 2/3 above ¾.
+///   multiplies `λ` by 3/2 below ¼, by 2/3 above ¾. `λ` has the units of the curvature.
 /// - *Line search* along the chosen iterate: Armijo with 1e-2 and the factor 0.8.
 /// - *Batches*: before each linearization the objective may choose the cases that products refer
 ///   to ([`SecondOrder::select_curvature_batch`]); `ρ` is then taken over those.
 ///
 /// An iteration in which no step is found changes `λ` and the warm start only. Hundred such
 /// in a row end the run. Products with the Hessian are possible too: a direction
-/// of nonpositive curvature ends the inner iteration, and raises `λ`.
+/// of nonpositive curvature ends the inner iteration, and multiplies `λ` by 3/2.
 ///
 /// A stationary point of any kind counts as converged.
 ///
@@ -199,6 +200,9 @@ impl HessianFree {
         let mut chosen: Option<Chosen<T>> = None;
         for index in (0..inner.kept.len()).rev() {
             let trial = walk.try_step(objective, inner.vector(index));
+            if walk.is_out_of_values() {
+                break;
+            }
             // A value that is not finite counts as infinite.
             let value = if trial.value.is_finite() {
                 trial.value
@@ -223,11 +227,14 @@ impl HessianFree {
     }
 
     /// Levenberg–Marquardt: `λ` for the next iteration by the ratio of this one.
-    fn adapt<T: Real>(&self, damping: T, change: T, quadratic: T) -> T {
+    ///
+    /// Where the curvature was not positive, `λ` was too small, whatever the ratio.
+    fn adapt<T: Real>(&self, damping: T, change: T, quadratic: T, stop: InnerStop) -> T {
         const RAISE: f64 = 1.5;
         let ratio = change / quadratic;
+        let is_bent_down = stop == InnerStop::NegativeCurvature;
         let good = quadratic < T::zero() && change < T::zero() && change.is_finite();
-        let next = if !good || ratio < T::of(0.25) {
+        let next = if !good || is_bent_down || ratio < T::of(0.25) {
             damping * T::of(RAISE)
         } else if ratio > T::of(0.75) {
             damping / T::of(RAISE)
@@ -238,20 +245,23 @@ impl HessianFree {
             .min(T::of(self.damping_range.1))
     }
 
-    /// The change of the value over the cases of the products.
+    /// The change of the value over the cases of the products; `None` if it costs more evaluations
+    /// than are left.
     fn change<T: Real, F: SecondOrder<T> + ?Sized>(
         objective: &mut F,
         walk: &mut Walk<T>,
         p: &[T],
         value: T,
-    ) -> T {
+    ) -> Option<T> {
         if !objective.has_curvature_batches() {
-            return value - walk.iterate.value;
+            return Some(value - walk.iterate.value);
+        }
+        if !walk.spend_values(2) {
+            return None;
         }
         let there: Array1<T> = walk.iterate.x.iter().zip(p).map(|(&x, &p)| x + p).collect();
-        walk.iterate.stats.n_evals += 2;
         let before = objective.curvature_value(walk.iterate.x());
-        objective.curvature_value(there.view()) - before
+        Some(objective.curvature_value(there.view()) - before)
     }
 
     fn iteration<T: Real, F: SecondOrder<T> + ?Sized>(
@@ -263,7 +273,7 @@ impl HessianFree {
     ) -> Option<StopReason> {
         /// `λ` has grown by 1e17 by then.
         const MOST_REFUSED: u32 = 100;
-        if let Some(stop) = state.walk.begin() {
+        if let Some(stop) = state.walk.begin(budget) {
             return Some(stop);
         }
         let inner_stop = self.solve_inner(objective, state, work, budget);
@@ -273,22 +283,30 @@ impl HessianFree {
             walk.n_negative_curvature += 1;
         }
         let Some(chosen) = self.choose(objective, walk, inner, *damping) else {
+            if walk.is_out_of_values() {
+                return Some(StopReason::EvaluationBudget);
+            }
             if let InnerStop::NonFinite(what) = inner_stop {
                 return Some(StopReason::NonFinite { what });
             }
-            *damping = self.adapt(*damping, T::nan(), T::zero());
+            *damping = self.adapt(*damping, T::nan(), T::zero(), inner_stop);
             return refuse(state, MOST_REFUSED, StopReason::NoDescent);
         };
         let step = inner.vector(chosen.index);
-        let change = Self::change(objective, walk, step, chosen.value);
-        // As near the minimum both drown in rounding, the quadratic is to be believed.
-        let noise = T::of(10.0) * T::epsilon() * walk.iterate.value.abs();
-        *damping = self.adapt(*damping, change - noise, chosen.quadratic - noise);
+        let Some(change) = Self::change(objective, walk, step, chosen.value) else {
+            return Some(StopReason::EvaluationBudget);
+        };
+        // As near the minimum both drown in noise, the quadratic is to be believed.
+        let noise = walk.noise(chosen.value);
+        let (change, quadratic) = (change - noise, chosen.quadratic - noise);
+        *damping = self.adapt(*damping, change, quadratic, inner_stop);
+        walk.promise(gain_of(dot(walk.gradient(), step), false));
         let line = Curve {
             z: &[],
             d: step,
             slope: dot(walk.gradient(), step),
             bend: T::zero(),
+            is_full: true,
         };
         let search = Backtracking {
             c1: self.sufficient_decrease,
@@ -309,7 +327,9 @@ impl HessianFree {
                 objective.select_curvature_batch(state.walk.stats().n_linearizations);
                 state.walk.accept(objective, taken.noise)
             }
-            Err(last) if !last.moved => Some(state.walk.exhausted(last, StopReason::Stalled)),
+            Err(last) if !last.moved || state.walk.is_out_of_values() => {
+                Some(state.walk.exhausted(last, StopReason::Stalled))
+            }
             Err(last) => {
                 let otherwise = state.walk.exhausted(last, StopReason::LineSearchFailed);
                 refuse(state, MOST_REFUSED, otherwise)
@@ -333,14 +353,14 @@ impl<T: Real, F: SecondOrder<T> + ?Sized> Minimizer<T, F> for HessianFree {
 
     fn check(&self, objective: &F) -> Result<(), SolverError> {
         let (low, high) = self.damping_range;
-        checks::positive("damping_range", low)?;
-        checks::positive("damping_range", high)?;
+        checks::positive::<T>("damping_range", low)?;
+        checks::positive::<T>("damping_range", high)?;
         let first = self.initial_damping;
         let inside = (low..=high).contains(&first);
         check_setting("initial_damping", first, inside, "within damping_range")?;
         checks::at_least_one("max_cg_iters", self.max_cg_iters)?;
-        checks::at_least_zero("progress_tolerance", self.progress_tolerance)?;
-        checks::at_least_zero("relative_tolerance", self.relative_tolerance)?;
+        checks::at_least_zero::<f64>("progress_tolerance", self.progress_tolerance)?;
+        checks::at_least_zero::<f64>("relative_tolerance", self.relative_tolerance)?;
         let warm = self.warm_start;
         check_setting("warm_start", warm, (0.0..=1.0).contains(&warm), "in [0, 1]")?;
         let (kept, growth) = (self.first_kept, self.kept_growth);
