@@ -122,7 +122,8 @@ fn sums_of_products_by_their_letters() -> Result<(), Error> {
 
 #[test]
 fn matrix_products_of_vectors_and_stacks() -> Result<(), Error> {
-    let cases: [(&[usize], &[usize], &[usize], &str); 8] = [
+    type Dims = &'static [usize];
+    let cases: [(Dims, Dims, Dims, &str); 8] = [
         (&[2, 3], &[3, 4], &[2, 4], "ij,jk->ik"),
         (&[2, 3], &[3], &[2], "ij,j->i"),
         (&[3], &[3, 4], &[4], "j,jk->k"),
