@@ -43,4 +43,7 @@ pub use function::{
 };
 pub use kernels::{all_finite, dot};
 pub use real::Real;
-pub use record::{JvpRule, Scalar, Var, VjpRule, concatenate, custom_jvp, custom_vjp, stack};
+pub use record::{
+    IntoConstant, JvpRule, Scalar, Var, VjpRule, concatenate, custom_jvp, custom_vjp, einsum,
+    stack, stack_arrays,
+};

@@ -2,13 +2,10 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayViewD;
-
 use super::Var;
 use crate::graph::{Graph, NodeId};
-use crate::ops::{Attr, Op, elementwise as ew, layout, matmul, reduce, softmax};
-use crate::real::Real;
-use crate::shape::{Dims, MAX_RECORDED, Shape};
+use crate::ops::{Attr, Op, elementwise as ew, layout, reduce, softmax};
+use crate::shape::{Dims, Shape};
 
 macro_rules! elementwise_methods {
     ($($(#[$doc:meta])* $method:ident = $op:ident;)*) => {
@@ -177,25 +174,6 @@ impl<'t> Var<'t> {
         })
     }
 
-    /// The matrix product of this m × k variable and a k × n one. Transposed forms are
-    /// `a.t().matmul(b)` and `a.matmul(b.t())`; the transposes copy nothing.
-    #[track_caller]
-    #[must_use]
-    pub fn matmul(self, other: Self) -> Self {
-        self.recorder.build("matmul", |graph| {
-            self.same_recording(other)?;
-            let op = Op::new(&matmul::MATMUL, Attr::None);
-            graph.try_push(op, [self.id, other.id].as_slice().into())
-        })
-    }
-
-    /// The inner product of two variables of one shape.
-    #[track_caller]
-    #[must_use]
-    pub fn dot(self, other: Self) -> Self {
-        (self * other).sum()
-    }
-
     /// The sum of all elements.
     #[track_caller]
     #[must_use]
@@ -339,24 +317,6 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn stop_gradient(self) -> Self {
         self.unary(Op::new(&layout::STOP_GRADIENT, Attr::None))
-    }
-
-    /// A constant array of the same recording.
-    #[track_caller]
-    #[must_use]
-    pub fn constant<T: Real>(self, values: ArrayViewD<'_, T>) -> Self {
-        self.recorder.build("constant", |graph| {
-            // A view may repeat a few numbers more often than memory could hold.
-            let shape = Shape::new(values.shape()).check(MAX_RECORDED)?;
-            let mut copy: Vec<f64> = Vec::new();
-            let room = copy.try_reserve_exact(shape.len());
-            room.map_err(|error| format!("an array of the shape {shape}: {error}"))?;
-            copy.extend(values.iter().map(|value| value.as_f64()));
-            match copy.iter().position(|value| !value.is_finite()) {
-                Some(at) => Err(format!("{} at flat index {at}", copy[at])),
-                None => Ok(graph.constant(copy, &shape)),
-            }
-        })
     }
 }
 

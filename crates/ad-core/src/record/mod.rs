@@ -1,9 +1,12 @@
 //! Recording: Rust code over [`Var`]s becomes a graph.
 
 mod call;
+mod constant;
+mod contraction;
 mod custom;
 mod derivative;
 mod functions;
+mod index;
 mod operators;
 mod scalar;
 
@@ -16,8 +19,11 @@ use crate::graph::{Graph, NodeId, Operands, Precision, without_variables};
 use crate::ops::{Op, source};
 use crate::shape::{MAX_RECORDED, Shape};
 
+pub use constant::IntoConstant;
+pub use contraction::einsum;
 pub use custom::{JvpRule, VjpRule, custom_jvp, custom_vjp};
 pub use functions::{concatenate, stack};
+pub use index::stack_arrays;
 pub use scalar::Scalar;
 
 /// Takes down what is done with [`Var`]s.

@@ -1,6 +1,7 @@
 //! Arithmetic operators on [`Var`], with variables and with numbers on either side.
 
-use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+use std::iter::{Product, Sum};
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use super::Var;
 use crate::ops::{Attr, Op, elementwise as ew};
@@ -63,9 +64,48 @@ impl Neg for Var<'_> {
     }
 }
 
-impl AddAssign for Var<'_> {
-    #[track_caller]
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
+macro_rules! assigning {
+    ($trait:ident, $method:ident, $operator:tt) => {
+        impl $trait for Var<'_> {
+            #[track_caller]
+            fn $method(&mut self, other: Self) {
+                *self = *self $operator other;
+            }
+        }
+        impl $trait<f64> for Var<'_> {
+            #[track_caller]
+            fn $method(&mut self, other: f64) {
+                *self = *self $operator other;
+            }
+        }
+    };
+}
+
+assigning!(AddAssign, add_assign, +);
+assigning!(SubAssign, sub_assign, -);
+assigning!(MulAssign, mul_assign, *);
+assigning!(DivAssign, div_assign, /);
+
+/// The sum of variables that broadcast against each other.
+///
+/// # Panics
+/// If there is none: there is no recording then that a zero could belong to.
+impl<'t> Sum for Var<'t> {
+    fn sum<I: Iterator<Item = Self>>(terms: I) -> Self {
+        terms
+            .reduce(|sum, term| sum + term)
+            .expect("a sum of variables needs a term")
+    }
+}
+
+/// The product of variables that broadcast against each other.
+///
+/// # Panics
+/// If there is none: there is no recording then that a one could belong to.
+impl<'t> Product for Var<'t> {
+    fn product<I: Iterator<Item = Self>>(factors: I) -> Self {
+        factors
+            .reduce(|product, factor| product * factor)
+            .expect("a product of variables needs a factor")
     }
 }

@@ -5,6 +5,7 @@
     reason = "a failure ends the test, in helpers as in the tests themselves"
 )]
 
+mod arrays;
 mod check;
 #[path = "../common/mod.rs"]
 mod common;

@@ -54,7 +54,8 @@ fn every_op_names_itself_the_shapes_and_the_line() {
     assert_refused!(4, |x| x.reshape(&[2, 2]).permute(&[0, 0]).sum(), "permute", "[0, 0]");
     assert_refused!(3, |x| x.broadcast_to(&[2]).sum(), "broadcast", "[3] to [2]");
     assert_refused!(4, |x| x.reshape(&[2, 2]).matmul(x.reshape(&[4, 1])).sum(), "matmul", "[2, 2] and [4, 1]");
-    assert_refused!(3, |x| x.matmul(x).sum(), "matmul", "[3] and [3]");
+    assert_refused!(3, |x| x.matmul(x.slice(0, 0..2)).sum(), "matmul", "[3] and [2]");
+    assert_refused!(3, |x| x.at(0).matmul(x).sum(), "matmul", "[] and [3]");
     assert_refused!(3, |x| x.sum_axis(1), "sum", "axes [1]", "[3]");
     assert_refused!(3, |x| x.mean_axis(1), "mean", "axes [1]", "[3]");
     assert_refused!(3, |x| x.max_axis(1), "max", "axes [1]", "[3]");
