@@ -7,6 +7,10 @@
 //!
 //! Probabilities are passed on *centred*: q = p − 1 where p > ½, else q = p. The sign tells which (q = −0 for
 //! p = 1), and both p and 1 − p can be had from q.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over lanes index several arrays alike, which is what the compiler vectorises"
+)]
 
 use std::fmt;
 

@@ -394,6 +394,7 @@ impl<T: Real> Emitter<'_, T> {
             } => {
                 let strides = [&first.strides[..], &last.strides[..]];
                 let job = RowJob::new(*kind, self.level, &first.shape, strides, axes);
+                let job = Box::new(job);
                 self.plan.scratch = self.plan.scratch.max(job.scratch());
                 Instr::Rows {
                     job,

@@ -160,7 +160,7 @@ pub(crate) enum Instr<T> {
         to: Loc,
     },
     Rows {
-        job: RowJob<T>,
+        job: Box<RowJob<T>>,
         from: [Loc; 2],
         to: Loc,
     },

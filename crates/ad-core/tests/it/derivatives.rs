@@ -92,7 +92,7 @@ impl Report {
     fn note<T: Real>(&mut self, what: &str, row: &[f64], found: T, exact: f64) {
         let (error, normal) = ulps(found, exact);
         self.compared += usize::from(normal);
-        if !(error <= BOUND) {
+        if error.is_nan() || error > BOUND {
             let found = found.as_f64();
             self.failures.push(format!(
                 "{what} at {row:?}: {found:e}, not {exact:e}: {error:.1} ulp"

@@ -1,10 +1,12 @@
 //! Values at the ends of the range of numbers: no rewriting turns a finite result into another one.
 
-use ad_core::{Function, Point, Product};
+use ad_core::{Function, Point, Product, Var};
 use ndarray::{Array1, Array2, array};
 
+type Record = fn(Var<'_>) -> Var<'_>;
+
 /// One value of a function of one number.
-fn value(f: fn(ad_core::Var<'_>) -> ad_core::Var<'_>, x: f64) -> f64 {
+fn value(f: Record, x: f64) -> f64 {
     let f = Function::<f64>::record_scalars(1, |v| f(v[0])).unwrap();
     f.value(&[x]).unwrap()
 }
@@ -15,7 +17,7 @@ fn close(found: f64, exact: f64, ulps: f64) -> bool {
 
 #[test]
 fn constants_merge_only_where_their_product_is_a_normal_number() {
-    let cases: [(fn(ad_core::Var<'_>) -> ad_core::Var<'_>, f64, f64); 4] = [
+    let cases: [(Record, f64, f64); 4] = [
         (|x| x * 1e200 * 1e200, 0.0, 0.0),
         (|x| x * 1e200 * 1e200, 1e-300, 1e100),
         (|x| x * 1e-200 * 1e-200, 1e300, 1e-100),
@@ -23,10 +25,7 @@ fn constants_merge_only_where_their_product_is_a_normal_number() {
     ];
     for (f, x, exact) in cases {
         let found = value(f, x);
-        assert!(
-            found == exact || close(found, exact, 4.0),
-            "{x:e}: {found:e}, not {exact:e}"
-        );
+        assert!(close(found, exact, 4.0), "{x:e}: {found:e}, not {exact:e}");
     }
     let f = Function::<f32>::record_scalars(1, |x| x[0] * 1e30 * 1e30).unwrap();
     assert!((f.value(&[1e-30]).unwrap() / 1e30 - 1.0).abs() <= 4.0 * f32::EPSILON);
@@ -96,7 +95,7 @@ fn hessians_have_no_nan_beside_what_leaves_the_range() {
     let d = array![1e200, 1.0];
     let data = [d.view().into_dyn()];
     let hessian = f.hessian(Point::with_data(&[1.0, 1.0], &data)).unwrap();
-    assert_eq!([hessian[[0, 1]], hessian[[1, 0]]], [0.0, 0.0]);
+    assert!(close(hessian[[0, 1]], 0.0, 0.0) && close(hessian[[1, 0]], 0.0, 0.0));
     assert!(hessian[[0, 0]].is_infinite());
     assert!(close(hessian[[1, 1]], -1.0_f64.sin(), 4.0));
     // A point at which nothing leaves the range, with the same memory.
