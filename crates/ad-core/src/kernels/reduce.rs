@@ -75,6 +75,11 @@ impl Axes {
         offset
     }
 
+    /// The stride, if it is one axis at most.
+    pub(super) fn single(&self) -> Option<isize> {
+        (self.dims.len() <= 1).then(|| self.inner().1)
+    }
+
     pub(super) fn inner(&self) -> (usize, isize) {
         match (self.dims.last(), self.strides.last()) {
             (Some(&size), Some(&stride)) => (size, stride),

@@ -68,6 +68,15 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// The strides from row to row and along a row, where there is one of each: the usual case, in which
+    /// no position has to be divided into indices.
+    #[inline(always)]
+    fn plain(&self) -> Option<(isize, isize)> {
+        Some((self.kept.single()?, self.along.single()?))
+    }
+}
+
 /// A function of rows ready to run.
 #[derive(Clone, Debug)]
 pub(crate) struct RowJob<T> {
@@ -228,6 +237,30 @@ impl<T: Real> RowJob<T> {
         let to = to.cast::<T>();
         let (width, stride) = rows.along.inner();
         let short = self.len <= SHORT;
+        if let (true, Some((next, stride))) = (short, rows.plain()) {
+            if row + LANES <= self.count {
+                // Element by element, for gathers into vectors.
+                for i in 0..self.len {
+                    for lane in 0..LANES {
+                        let at = (row + lane) as isize * next + i as isize * stride;
+                        // SAFETY: within what the caller vouches for.
+                        unsafe { *to.add(i * LANES + lane) = *from.offset(at) }
+                    }
+                }
+                return;
+            }
+            for lane in 0..LANES {
+                let at = (self.count - 1).min(row + lane);
+                // SAFETY: within what the caller vouches for.
+                unsafe {
+                    let line = from.offset(at as isize * next);
+                    for i in 0..self.len {
+                        *to.add(i * LANES + lane) = *line.offset(i as isize * stride);
+                    }
+                }
+            }
+            return;
+        }
         let (lanes, step) = if short { (LANES, LANES) } else { (1, 1) };
         for lane in 0..lanes {
             // SAFETY: within what the caller vouches for.
@@ -256,6 +289,18 @@ impl<T: Real> RowJob<T> {
         let from = from.cast::<T>();
         let (width, stride) = rows.along.inner();
         let short = self.len <= SHORT;
+        if let (true, Some((next, stride))) = (short, rows.plain()) {
+            for lane in 0..LANES.min(self.count - row) {
+                // SAFETY: within what the caller vouches for.
+                unsafe {
+                    let line = to.offset((row + lane) as isize * next);
+                    for i in 0..self.len {
+                        *line.offset(i as isize * stride) = *from.add(i * LANES + lane);
+                    }
+                }
+            }
+            return;
+        }
         let (lanes, step) = if short {
             (LANES.min(self.count - row), LANES)
         } else {

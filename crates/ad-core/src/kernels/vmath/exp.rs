@@ -138,24 +138,24 @@ pub(super) fn exp_m1_parts<I: Isa, T: Word>(x: T) -> (T, T) {
 
 /// eˣ and eˣ - 1 of one reduction.
 pub(super) struct ExpAndM1<T> {
-    /// eˣ is the mantissa times both halves of the scale.
+    /// 4eˣ is their product.
     pub(super) mantissa: T,
-    pub(super) scale: (T, T),
+    pub(super) four_scales: T,
     /// eˣ - 1 in two parts.
     pub(super) m1: (T, T),
 }
 
-/// eˣ and eˣ - 1, for x ≤ 0 within [`Word::EXP_RANGE`]; the second with the bits of [`exp_m1_parts`].
+/// 4eˣ and eˣ - 1, for x ≤ 0 with a normal 4eˣ; the second with the bits of [`exp_m1_parts`].
 #[inline(always)]
 pub(super) fn exp_and_m1_parts<I: Isa, T: Word>(x: T) -> ExpAndM1<T> {
     let one = T::lit(1.0);
-    let e = reduce_exactly::<I, T>(x, T::lit(0.0), T::BIAS + T::BIAS);
-    let halves = T::pow2_halves(e.k);
-    let scale = halves.0 * halves.1;
+    let e = reduce_exactly::<I, T>(x, T::lit(0.0), T::BIAS + T::lit(2.0));
+    let four_scales = T::pow2(e.k);
+    let scale = four_scales * T::lit(0.25);
     let (high, low) = fast_two_sum(scale - one, scale * e.r);
     ExpAndM1 {
         mantissa: one + (e.r + e.tail),
-        scale: halves,
+        four_scales,
         m1: fast_two_sum(high, scale.fma::<I>(e.tail, low)),
     }
 }

@@ -16,19 +16,18 @@ pub(super) fn tanh<I: Isa, T: Word>(x: T) -> T {
 }
 
 /// The hyperbolic tangent, with the same bits, and its derivative, which keeps its relative accuracy
-/// where the tangent has rounded to ±1. One exponential and one division serve both.
+/// where the tangent has rounded to ±1, down to the smallest normal number; below it is 0. One
+/// exponential and one division serve both.
 #[inline(always)]
 pub(super) fn tanh_with_slope<I: Isa, T: Word>(x: T) -> (T, T) {
-    let z = clamp(
-        -(x.magnitude() + x.magnitude()),
-        (T::EXP_RANGE.0, T::lit(0.0)),
-    );
-    let e = exp_and_m1_parts::<I, T>(z);
+    let zero = T::lit(0.0);
+    // The last exponential whose fourfold is normal.
+    let lowest = -(T::BIAS + T::lit(1.5)) * T::lit(std::f64::consts::LN_2);
+    let exact = -(x.magnitude() + x.magnitude());
+    let e = exp_and_m1_parts::<I, T>(clamp(exact, (lowest, zero)));
     let (y, reciprocal) = from_exp_m1::<I, T>(x, e.m1);
-    // The power of two comes last: only multiplying by its second half rounds, where the result is
-    // subnormal.
-    let slope = (e.mantissa * reciprocal) * (T::lit(4.0) * reciprocal);
-    (y, slope * e.scale.0 * e.scale.1)
+    let slope = (e.mantissa * reciprocal) * (reciprocal * e.four_scales);
+    (y, if exact < lowest { zero } else { slope })
 }
 
 /// tanh x and 1/(1 + e) from e - 1 in two parts: one rounding of it, of 2 + (e - 1) and of the quotient
