@@ -85,12 +85,17 @@ impl<T: Real> Noise<T> {
     /// (positive): the [`level`](Self::level) if the promise is of its order. A larger promise has
     /// to show through what was measured; only rounding is allowed for then.
     pub fn allowance(&self, a: T, b: T, promised: T) -> T {
-        const ORDER: f64 = 16.0;
-        if promised <= T::of(ORDER) * self.measured() {
+        if self.is_of_its_order(promised) {
             self.level(a, b)
         } else {
             rounding(a, b)
         }
+    }
+
+    /// Whether a promised decrease is not much more than what was measured.
+    pub(super) fn is_of_its_order(&self, promised: T) -> bool {
+        const ORDER: f64 = 16.0;
+        promised <= T::of(ORDER) * self.measured()
     }
 
     /// What was measured, as such a difference; zero if nothing was.
@@ -161,8 +166,8 @@ fn rounding<T: Real>(a: T, b: T) -> T {
 }
 
 /// The standard deviation of the noise in values at equal distances, if there is noise in them:
-/// the differences of orders four to six agree within a factor of four, and the first of them
-/// have both signs. Lower orders may hold what the function itself does along a long step; where
+/// the differences of orders four to six, or three to five, agree within a factor of four, and the
+/// first of them have both signs. Lower orders may hold what the function itself does along a long step; where
 /// they agree, they are the better statistic.
 fn deviation<T: Real>(values: &[T; INTERVALS + 1]) -> Option<T> {
     /// Binomials C(2k, k) of the orders from one on: by these noise grows in squares.
@@ -197,17 +202,34 @@ fn deviation<T: Real>(values: &[T; INTERVALS + 1]) -> Option<T> {
         has_both_signs[order] =
             row.iter().any(|&d| d > T::zero()) && row.iter().any(|&d| d < T::zero());
     }
-    let high = &deviations[HIGH..];
-    let top = high.iter().fold(T::zero(), |a, &b| a.max(b));
-    let low = high.iter().fold(T::infinity(), |a, &b| a.min(b));
-    if !has_both_signs[HIGH] || top > T::of(4.0) * low {
-        return None;
-    }
+    // By chance the differences of order six, two of them, may be small beside the others.
+    let is_noise = |first: usize| {
+        let three = &deviations[first..first + 3];
+        let top = three.iter().fold(T::zero(), |a, &b| a.max(b));
+        let low = three.iter().fold(T::infinity(), |a, &b| a.min(b));
+        let rest = deviations[first + 2..].iter().fold(top, |a, &b| a.min(b));
+        let goes_on = deviations[first + 2] <= T::of(8.0) * rest;
+        (has_both_signs[first] && top <= T::of(4.0) * low && goes_on).then_some(top)
+    };
+    let top = is_noise(HIGH).or_else(|| is_noise(HIGH - 1))?;
     let agrees = |&order: &usize| has_both_signs[order] && deviations[order] <= T::of(2.5) * top;
     let found = (0..HIGH)
         .filter(agrees)
         .fold(top, |a, order| a.max(deviations[order]));
-    Some(found * unit)
+    Some(found.max(spread(values, found * unit) / unit) * unit)
+}
+
+/// A quarter of the range of the values, if they may all be noise of this deviation: so that the
+/// noise covers the very values that it was found in.
+fn spread<T: Real>(values: &[T], deviation: T) -> T {
+    let top = values.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
+    let low = values.iter().fold(T::infinity(), |a, &b| a.min(b));
+    let range = top - low;
+    if range <= T::of(12.0) * deviation {
+        range / T::of(4.0)
+    } else {
+        T::zero()
+    }
 }
 
 /// Whether second differences are of a size in most places: those of a kink or a jump are not.

@@ -141,7 +141,10 @@ impl<T: Real> Progress<T> {
             (self.n_idle, self.is_quiet) = (0, true);
         } else {
             self.n_idle += 1;
-            self.is_quiet &= promised.min(self.gain) <= self.noise.level(value, value);
+            let promised = promised.min(self.gain);
+            let noise = &self.noise;
+            self.is_quiet &=
+                noise.is_of_its_order(promised) || promised <= noise.level(value, value);
         }
         self.lowest_gradient = self.lowest_gradient.min(norm);
         self.best.offer_within(iterate, noise);
@@ -156,7 +159,7 @@ impl<T: Real> Progress<T> {
     }
 
     /// The end of a run whose last steps have gained nothing: [`StopReason::NoiseFloor`] if none of
-    /// them promised more than noise, though it was free to be longer.
+    /// them promised more than the order of the noise, though it was free to be longer.
     pub fn stall(&self, value: T) -> Option<StopReason> {
         if self.n_idle < STALL_LIMIT {
             None
