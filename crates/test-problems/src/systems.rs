@@ -43,10 +43,10 @@ pub fn discrete_boundary_value(n: usize) -> Problem {
             let t = (i + 1) as f64 * h;
             let mut r = 2.0 * x[i] + (h * h / 2.0) * (x[i] + (t + 1.0)).powi(3);
             if i > 0 {
-                r = r - x[i - 1];
+                r -= x[i - 1];
             }
             if i + 1 < n {
-                r = r - x[i + 1];
+                r -= x[i + 1];
             }
             r
         };
@@ -96,10 +96,10 @@ pub fn broyden_tridiagonal(n: usize) -> Problem {
         let residual = |i: usize| {
             let mut r = (3.0 - 2.0 * x[i]) * x[i] + 1.0;
             if i > 0 {
-                r = r - x[i - 1];
+                r -= x[i - 1];
             }
             if i + 1 < n {
-                r = r - 2.0 * x[i + 1];
+                r -= 2.0 * x[i + 1];
             }
             r
         };

@@ -72,11 +72,12 @@ fn product(graph: &mut Graph, a: NodeId, b: NodeId) -> Result<NodeId, String> {
     }
     let stack = Shape::new(stack_a).broadcast(&Shape::new(stack_b));
     let stack = stack.ok_or_else(refused)?;
-    let result = stacks(graph, (a, stack_a), (b, stack_b), &stack)?;
     let mut dims = Dims::from_slice(stack.dims());
     dims.extend([m].into_iter().filter(|_| !row));
     dims.extend([n].into_iter().filter(|_| !column));
-    Ok(graph.reshape(result, &Shape::new(&dims)))
+    let shape = Shape::new(&dims).check(MAX_RECORDED)?;
+    let result = stacks(graph, (a, stack_a), (b, stack_b), &stack)?;
+    Ok(graph.reshape(result, &shape))
 }
 
 /// The product of stacks of matrices that broadcast to a common stack.

@@ -186,7 +186,7 @@ impl<T: Real> Best<T> {
     }
 
     /// The lowest value.
-    pub fn value(&self) -> T {
+    pub fn lowest_value(&self) -> T {
         self.lowest
     }
 

@@ -62,7 +62,7 @@ impl<T: Real> Progress<T> {
 
     /// Whether a value is no worse than the lowest, up to this noise.
     pub fn is_no_worse(&self, value: T, noise: T) -> bool {
-        value <= self.best.value() + noise
+        value <= self.best.lowest_value() + noise
     }
 
     /// Tells of a trial that failed, although the decrease `promised` was positive. If that may be
@@ -136,7 +136,8 @@ impl<T: Real> Progress<T> {
     /// up to this noise.
     pub fn accept(&mut self, iterate: &Iterate<T>, noise: T, promised: T) {
         let (value, norm) = (iterate.value, iterate.gradient_norm());
-        let better = value < self.best.value() - noise || norm < T::of(0.9) * self.lowest_gradient;
+        let better =
+            value < self.best.lowest_value() - noise || norm < T::of(0.9) * self.lowest_gradient;
         if better {
             (self.n_idle, self.is_quiet) = (0, true);
         } else {
@@ -189,5 +190,5 @@ impl<T: Real> Progress<T> {
 
 /// Whether two values are the same number.
 fn is_same<T: Real>(a: T, b: T) -> bool {
-    a <= b && a >= b
+    a.partial_cmp(&b) == Some(std::cmp::Ordering::Equal)
 }
