@@ -6,7 +6,7 @@ use crate::real::Real;
 use crate::record::Var;
 
 impl<T: Real> Function<T> {
-    /// ∇f as a function of the same parameters and data, of the shape [n].
+    /// ∇f as a function of the same parameters and data, of the shape `[n]`.
     ///
     /// It can be differentiated, linearized, called and derived again like any other.
     ///
@@ -28,7 +28,7 @@ impl<T: Real> Function<T> {
     }
 
     /// H·v as a function of the same parameters and data and of one more data array, v of the
-    /// shape [n]; the result has the shape [n].
+    /// shape `[n]`; the result has the shape `[n]`.
     ///
     /// # Errors
     /// [`Error::NotScalar`].
@@ -39,7 +39,7 @@ impl<T: Real> Function<T> {
     }
 
     /// J·v as a function of the same parameters and data and of one more data array, v of the
-    /// shape [n]; the result has the output's shape.
+    /// shape `[n]`; the result has the output's shape.
     ///
     /// # Errors
     /// None but those of recording.
@@ -49,7 +49,7 @@ impl<T: Real> Function<T> {
     }
 
     /// Jᵀ·u as a function of the same parameters and data and of one more data array, u of the
-    /// output's shape; the result has the shape [n].
+    /// output's shape; the result has the shape `[n]`.
     ///
     /// # Errors
     /// None but those of recording.
@@ -59,7 +59,7 @@ impl<T: Real> Function<T> {
     }
 
     /// The Jacobian as a function of the same parameters and data, of the output's shape followed
-    /// by [n].
+    /// by `[n]`.
     ///
     /// # Errors
     /// None but those of recording.
@@ -68,7 +68,7 @@ impl<T: Real> Function<T> {
     }
 
     /// dᵏ/dtᵏ f(x + t·v) at t = 0 for k = `order`, as a function of the same parameters and data and
-    /// of one more data array, v of the shape [n].
+    /// of one more data array, v of the shape `[n]`.
     ///
     /// # Errors
     /// None but those of recording.

@@ -83,7 +83,8 @@ impl<'t> Var<'t> {
     /// ```
     /// use ad_core::Function;
     /// let length = Function::<f64>::record_scalars(2, |v| v[0].hypot(v[1]))?;
-    /// assert_eq!(length.value(&[3e200, 4e200])?, 5e200);
+    /// let value = length.value(&[3e200, 4e200])?;
+    /// assert!((value / 5e200 - 1.0).abs() <= 2.0 * f64::EPSILON);
     /// assert_eq!(length.gradient(&[0.0, 0.0])?.to_vec(), [0.0, 0.0]);
     /// # Ok::<(), ad_core::Error>(())
     /// ```
@@ -217,7 +218,8 @@ impl<'t> Var<'t> {
     /// ```
     /// use ad_core::Function;
     /// let length = Function::<f64>::record(2, |x| x.norm())?;
-    /// assert_eq!(length.value(&[3e200, 4e200])?, 5e200);
+    /// let value = length.value(&[3e200, 4e200])?;
+    /// assert!((value / 5e200 - 1.0).abs() <= 2.0 * f64::EPSILON);
     /// assert_eq!(length.gradient(&[0.0, 0.0])?.to_vec(), [0.0, 0.0]);
     /// # Ok::<(), ad_core::Error>(())
     /// ```
