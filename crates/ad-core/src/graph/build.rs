@@ -1,5 +1,6 @@
 //! Smart constructors: what rules and recording build instructions with.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -131,6 +132,20 @@ impl Graph {
     pub(crate) fn placeholder(&mut self, shape: &Shape) -> NodeId {
         self.n_marks += 1;
         self.input(usize::MAX - self.n_marks, shape)
+    }
+
+    /// The line that recorded a placeholder which the targets still depend on: nothing replaced it.
+    pub(crate) fn stray_placeholder(
+        &self,
+        targets: &[NodeId],
+    ) -> Option<&'static Location<'static>> {
+        let needed = self.needed_for(targets.iter().copied());
+        let first = usize::MAX - self.n_marks;
+        let placeholder = |id: &NodeId| {
+            let position = source::input_position(&self.node(*id).op);
+            needed[id.index()] && position.is_some_and(|position| position >= first)
+        };
+        self.site(self.ids().find(placeholder)?)
     }
 
     /// Whether there are marks to be taken out when the recording ends.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Var;
+use super::index::on_diagonal;
 use crate::graph::{Graph, NodeId};
 use crate::ops::{Attr, Op, elementwise as ew, matmul};
 use crate::shape::{Dims, MAX_RECORDED, Shape};
@@ -221,7 +222,7 @@ fn labelled(
     }
     let mut operand = Labelled { id, labels };
     while let Some((first, second)) = repeated(&operand.labels) {
-        operand = diagonal(graph, &operand, first, second);
+        operand = diagonal(graph, &operand, first, second)?;
     }
     Ok(operand)
 }
@@ -236,7 +237,12 @@ fn repeated(labels: &[char]) -> Option<(usize, usize)> {
 }
 
 /// The elements with equal places on two axes; the axis comes first.
-fn diagonal(graph: &mut Graph, operand: &Labelled, first: usize, second: usize) -> Labelled {
+fn diagonal(
+    graph: &mut Graph,
+    operand: &Labelled,
+    first: usize,
+    second: usize,
+) -> Result<Labelled, String> {
     let rest = (0..operand.labels.len()).filter(|axis| ![first, second].contains(axis));
     let rest: Vec<usize> = rest.collect();
     let axes = [&[first, second][..], &rest].concat();
@@ -244,13 +250,13 @@ fn diagonal(graph: &mut Graph, operand: &Labelled, first: usize, second: usize) 
     let dims = Dims::from_slice(graph.shape(square).dims());
     let (n, others) = (dims[0], &dims[2..]);
     let flat = graph.reshape(square, &Shape::new(&[&[n * n], others].concat()));
-    let positions: Vec<usize> = (0..n).map(|at| at * (n + 1)).collect();
+    let positions = on_diagonal(n, n)?;
     let mut labels = vec![operand.labels[first]];
     labels.extend(rest.iter().map(|&axis| operand.labels[axis]));
-    Labelled {
+    Ok(Labelled {
         id: graph.gather(flat, 0, &positions),
         labels,
-    }
+    })
 }
 
 /// Sums over the axes whose letters are not kept.

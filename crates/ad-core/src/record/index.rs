@@ -56,7 +56,7 @@ impl<'t> Var<'t> {
     pub fn flip(self, axis: usize) -> Self {
         self.recorder.build("flip", |graph| {
             let size = axis_size(graph, self.id, axis)?;
-            let reversed: Vec<usize> = (0..size).rev().collect();
+            let reversed = listed((0..size).rev(), size)?;
             Ok(graph.gather(self.id, axis, &reversed))
         })
     }
@@ -72,11 +72,8 @@ impl<'t> Var<'t> {
                 return Err("a step of 0".into());
             }
             let forward = (0..size).step_by(step.unsigned_abs());
-            let positions: Vec<usize> = if step > 0 {
-                forward.collect()
-            } else {
-                forward.map(|at| size - 1 - at).collect()
-            };
+            let place = |at| if step > 0 { at } else { size - 1 - at };
+            let positions = listed(forward.map(place), size)?;
             Ok(graph.gather(self.id, axis, &positions))
         })
     }
@@ -165,17 +162,14 @@ impl<'t> Var<'t> {
     pub fn diagonal(self) -> Self {
         self.recorder.build("diagonal", |graph| {
             let shape = graph.shape(self.id).clone();
-            let on = |n: usize, width: usize| -> Vec<usize> {
-                (0..n).map(|at| at * (width + 1)).collect()
-            };
             match *shape.dims() {
                 [n] => {
                     let square = Shape::new(&[n, n]).check(MAX_RECORDED)?;
-                    let flat = graph.scatter_add(self.id, 0, n * n, &on(n, n));
+                    let flat = graph.scatter_add(self.id, 0, n * n, &on_diagonal(n, n)?);
                     Ok(graph.reshape(flat, &square))
                 }
                 [rows, columns] => {
-                    let positions = on(rows.min(columns), columns);
+                    let positions = on_diagonal(rows.min(columns), columns)?;
                     let flat = graph.reshape(self.id, &Shape::new(&[rows * columns]));
                     Ok(graph.gather(flat, 0, &positions))
                 }
@@ -208,7 +202,7 @@ impl<'t> Var<'t> {
             };
             let n = rows * columns;
             let inside = |at: &usize| kept((at / columns) as isize, (at % columns) as isize);
-            let positions: Vec<usize> = (0..n).filter(inside).collect();
+            let positions = listed((0..n).filter(inside), n)?;
             let flat = graph.reshape(self.id, &Shape::new(&[n]));
             let entries = graph.gather(flat, 0, &positions);
             let flat = graph.scatter_add(entries, 0, n, &positions);
@@ -260,6 +254,31 @@ fn resized(graph: &Graph, id: NodeId, axis: usize, size: Option<usize>) -> Resul
 fn checked(positions: &[usize], size: usize) -> Result<(), String> {
     match positions.iter().find(|&&at| at >= size) {
         Some(at) => Err(format!("position {at} of an axis of size {size}")),
-        None => Ok(()),
+        None => nameable(size),
     }
+}
+
+/// Positions are kept as numbers of 32 bits.
+fn nameable(size: usize) -> Result<(), String> {
+    match u32::try_from(size) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("positions among {size} elements, 2³² or more")),
+    }
+}
+
+/// A list of positions among `size`, if there is room for it.
+fn listed(positions: impl Iterator<Item = usize>, size: usize) -> Result<Vec<usize>, String> {
+    nameable(size)?;
+    let mut list = Vec::new();
+    let most = positions.size_hint().1.unwrap_or(size);
+    let room = list.try_reserve_exact(most);
+    room.map_err(|error| format!("{most} positions: {error}"))?;
+    list.extend(positions);
+    Ok(list)
+}
+
+/// The positions of the first `n` entries on the diagonal of a matrix in a row.
+pub(super) fn on_diagonal(n: usize, width: usize) -> Result<Vec<usize>, String> {
+    let end = n.saturating_sub(1).saturating_mul(width.saturating_add(1));
+    listed((0..n).map(|at| at * (width + 1)), end.saturating_add(1))
 }

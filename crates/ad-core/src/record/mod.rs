@@ -50,27 +50,6 @@ pub(crate) struct Recording {
     pub(crate) model_output: Option<NodeId>,
 }
 
-impl Recording {
-    /// Takes out what only the recording needed.
-    fn new(graph: Graph, output: NodeId, model_output: Option<NodeId>) -> Self {
-        if !graph.has_variables() {
-            return Self {
-                graph,
-                output,
-                model_output,
-            };
-        }
-        let mut targets = vec![output];
-        targets.extend(model_output);
-        let (graph, targets) = without_variables(&graph, &targets);
-        Self {
-            graph,
-            output: targets[0],
-            model_output: targets.get(1).copied(),
-        }
-    }
-}
-
 impl Recorder {
     pub(crate) fn new(precision: Precision) -> Self {
         let recorder = Self::default();
@@ -94,24 +73,35 @@ impl Recorder {
 
     /// Ends the recording with its result, or with the first error.
     pub(crate) fn finish(&self, output: NodeId) -> Result<Recording, Error> {
-        let State {
+        let model_output = self.state.borrow().model_output;
+        let mut targets = vec![output];
+        targets.extend(model_output);
+        let (graph, targets) = self.take(&targets)?;
+        Ok(Recording {
             graph,
-            model_output,
-            error,
-        } = self.state.take();
-        match error {
-            Some(error) => Err(error),
-            None => Ok(Recording::new(graph, output, model_output)),
-        }
+            output: targets[0],
+            model_output: targets.get(1).copied(),
+        })
     }
 
-    /// Ends the recording of several results.
+    /// Ends the recording of several results, and takes out what only the recording needed.
     fn take(&self, targets: &[NodeId]) -> Result<(Graph, Vec<NodeId>), Error> {
         let State { graph, error, .. } = self.state.take();
-        match error {
-            Some(error) => Err(error),
-            None => Ok(without_variables(&graph, targets)),
+        if let Some(error) = error {
+            return Err(error);
         }
+        if !graph.has_variables() {
+            return Ok((graph, targets.to_vec()));
+        }
+        if let Some(location) = graph.stray_placeholder(targets) {
+            let message = "the row is used outside of the closure that it was given to".into();
+            return Err(Error::Record {
+                op: "map_rows",
+                location,
+                message,
+            });
+        }
+        Ok(without_variables(&graph, targets))
     }
 
     /// Changes the graph, unless an error was recorded before.

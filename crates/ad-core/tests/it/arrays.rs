@@ -244,6 +244,24 @@ fn variables_are_summed_and_assigned_like_numbers() -> Result<(), Error> {
     Ok(())
 }
 
+/// Few numbers repeated so often that their positions have no number, or no room.
+#[test]
+fn positions_without_end_are_recording_errors() {
+    const LONG: usize = 1 << 33;
+    let cases: [Map; 6] = [
+        |x| x.broadcast_to(&[LONG, 6]).flip(0),
+        |x| x.broadcast_to(&[LONG, 6]).every(0, 2),
+        |x| x.broadcast_to(&[LONG, 6]).take(0, &[LONG - 1]),
+        |x| x.broadcast_to(&[1 << 14, 6]).reshape(&[6 << 14]).diagonal(),
+        |x| einsum("iij->j", &[x.broadcast_to(&[1 << 17, 1 << 17, 6])]),
+        |x| x.at(0).broadcast_to(&[1 << 17, 1 << 17]).lower_triangle(0),
+    ];
+    for f in cases {
+        let text = Function::<f64>::record(6, f).unwrap_err().to_string();
+        assert!(text.contains("positions among"), "{text}");
+    }
+}
+
 #[test]
 fn wrong_positions_and_letters_are_recording_errors() {
     let cases: [(Map, &str); 10] = [
