@@ -1,6 +1,6 @@
 //! Sums over shards: against the function of all cases at once, and bit for bit over threads.
 
-use ad_core::{Error, Point, Product};
+use ad_core::{Error, Point, Product, Var};
 use hvp_solvers::{Objective, SecondOrder};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1};
 use optim::nn::{Activation, Loss, Mlp};
@@ -317,5 +317,69 @@ fn vectors_of_another_length_are_named() {
         rejects("the Hessian's shape", &mut |f| {
             f.hessian_into(wide.view_mut())
         });
+    }
+}
+
+/// A function of the parameters and one case's numbers per row: the mean over rows.
+type Mean = for<'t> fn(Var<'t>, &[Var<'t>]) -> Var<'t>;
+
+/// A shard of one case has a program of its own, whose rows of the Hessian must be cut as those of
+/// the other shards are.
+#[test]
+fn a_last_shard_of_one_case_gives_the_same_hessian() {
+    let models: [(usize, Mean); 5] = [
+        (512, |w, d| {
+            d[0].matmul(w.reshape(&[16, 32])).tanh().square().mean()
+        }),
+        (512, |w, d| {
+            d[0].matmul(w.reshape(&[32, 16]).t()).sin().square().mean()
+        }),
+        (320, |w, d| {
+            (d[0] * w.slice(0, 0..16)).sin().mean() * w.slice(0, 16..320).square().sum()
+        }),
+        (304, |w, d| {
+            let hidden = d[0].matmul(w.slice(0, 0..256).reshape(&[16, 16])).tanh();
+            let output = hidden * w.slice(0, 256..272) + w.slice(0, 272..288);
+            (output * w.slice(0, 288..304)).square().mean()
+        }),
+        (272, |w, d| {
+            let hidden = d[0].matmul(w.slice(0, 0..256).reshape(&[16, 16])).exp();
+            (hidden.matmul(w.slice(0, 256..272).reshape(&[16, 1])))
+                .square()
+                .mean()
+        }),
+    ];
+    let rows = Array2::from_shape_fn((33, 16), |(i, j)| {
+        ((i * 7 + j * 5) % 13) as f64 / 13.0 - 0.4
+    });
+    for (n, model) in models {
+        let x = Array1::from_shape_fn(n, |i| ((i * 11) % 17) as f64 / 34.0 - 0.2);
+        let hessian = |shard_rows| {
+            let sharding = Sharding {
+                shard_rows: Some(shard_rows),
+                ..Sharding::default()
+            };
+            let data = vec![rows.clone().into_dyn()];
+            let mut f = FiniteSum::new(n, data, sharding, model).unwrap();
+            let (mut g, mut out) = (Array1::zeros(n), Array2::zeros((n, n)));
+            f.linearize(x.view(), g.view_mut());
+            f.hessian_into(out.view_mut());
+            out
+        };
+        let whole = hessian(33);
+        let largest = whole
+            .iter()
+            .fold(0.0_f64, |largest, h| largest.max(h.abs()));
+        for shard_rows in [32, 1] {
+            let parts = hessian(shard_rows);
+            // Sums of 33 terms, and some dozens of roundings in each.
+            let error = (&parts - &whole)
+                .iter()
+                .fold(0.0_f64, |e, d| e.max(d.abs()));
+            assert!(
+                error <= 256.0 * f64::EPSILON * largest,
+                "{n}: {error} in {largest}"
+            );
+        }
     }
 }
