@@ -20,8 +20,15 @@ pub(crate) const MAX_STACK: usize = 16;
 pub(crate) const MAX_RECORDED: usize = MAX_LEN / MAX_STACK;
 
 /// The shape of an array; rank 0 is a scalar.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(PartialEq, Eq, Hash, Default)]
 pub(crate) struct Shape(Dims);
+
+impl Clone for Shape {
+    /// Copies the sizes in one piece, which a derived clone does one by one.
+    fn clone(&self) -> Self {
+        Self(Dims::from_slice(&self.0))
+    }
+}
 
 impl Shape {
     pub(crate) fn new(dims: &[usize]) -> Self {

@@ -198,7 +198,7 @@ impl<T: Real> Function<T> {
         self.apply(product, &inputs, residuals, v, out)
     }
 
-    /// [`Self::apply_linearized`] for a stack of vectors, one a row.
+    /// [`Self::apply_linearized`] for a stack of vectors, one per row.
     ///
     /// # Errors
     /// As [`Self::apply_linearized`].
@@ -447,7 +447,7 @@ impl<'a, T: Real> Linearization<'a, T> {
         self.product(Product::Vjp, u)
     }
 
-    /// Any of the products for k vectors at once, one a row of `v` and of `out`: what short
+    /// Any of the products for k vectors at once, one in each row of `v` and of `out`: what short
     /// vectors share is read once for all of them. Memory: [`Function::vectors_at_once`] times the
     /// workspace of one product.
     ///
@@ -490,7 +490,7 @@ impl<'a, T: Real> Linearization<'a, T> {
         self.product_block_into(Product::Hvp, v, out)
     }
 
-    /// H·V, one vector a row; see [`Self::hvp_block_into`].
+    /// H·V, one vector per row; see [`Self::hvp_block_into`].
     ///
     /// # Errors
     /// As [`Self::product_into`].

@@ -329,11 +329,15 @@ impl<T: Real> Function<T> {
             .collect();
         let parts = split(&mut graph, &linear, &tangents, self.n_primal_inputs() + 2)
             .map_err(|len| Error::allocation::<T>("what a linearization keeps", len))?;
+        let residual_len = graph.shape(parts.residuals).len();
         let mut primal_outputs = new_primal.to_vec();
         primal_outputs.push(parts.residuals);
+        // Planning has tables as long as the graph, of which the products' programs were the most.
+        let (primal, outputs) = graph.pruned(&primal_outputs);
+        drop(graph);
         Ok(Cut {
-            primal: self.compiled(&graph, &primal_outputs, 0)?,
-            residual_len: graph.shape(parts.residuals).len(),
+            primal: self.compiled(&primal, &outputs, 0)?,
+            residual_len,
             programs: parts.programs,
         })
     }
@@ -419,7 +423,7 @@ impl<T: Real> Function<T> {
         })
     }
 
-    /// The kernel calls of a program as text, one a line, with its memory and arithmetic.
+    /// The kernel calls of a program as text, one per line, with its memory and arithmetic.
     ///
     /// # Errors
     /// As [`Self::cost`].
@@ -428,7 +432,7 @@ impl<T: Real> Function<T> {
         Ok(compiled.map_or_else(String::new, |compiled| compiled.plan.to_string()))
     }
 
-    /// The recorded instructions as text, one a line, with shapes and the lines that recorded them.
+    /// The recorded instructions as text, one per line, with shapes and the lines that recorded them.
     pub fn listing(&self) -> String {
         self.graph.to_string()
     }

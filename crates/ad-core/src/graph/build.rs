@@ -4,7 +4,6 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
 use super::{Graph, NodeId, Operands};
 use crate::ops::custom::{self, CustomRule};
@@ -41,15 +40,22 @@ impl Tables {
 impl Graph {
     /// Pushes an instruction, or says what is wrong with its operands.
     pub(crate) fn try_push(&mut self, op: Op, inputs: Operands) -> Result<NodeId, String> {
-        if self.len() >= Self::MAX_NODES {
-            return Err("a graph holds fewer than 2³² instructions".into());
+        if !self.store.has_room(inputs.len()) {
+            return Err("a graph holds fewer than 2³² instructions and operands".into());
         }
         let shape = {
-            let shapes: SmallVec<[&Shape; 4]> = inputs.iter().map(|&id| self.shape(id)).collect();
-            op.def().shape(&op.attr, &shapes)?.check(MAX_LEN)?
+            let shape = |at: usize| self.shape(inputs[at]);
+            let shape = match inputs.len() {
+                1 => op.def().shape(&op.attr, &[shape(0)]),
+                2 => op.def().shape(&op.attr, &[shape(0), shape(1)]),
+                n => op
+                    .def()
+                    .shape(&op.attr, &(0..n).map(shape).collect::<Vec<_>>()),
+            };
+            shape?.check(MAX_LEN)?
         };
         if self.is_literal() {
-            return Ok(self.append(op, inputs, shape));
+            return Ok(self.store.insert(op, &inputs, shape));
         }
         if let Some(simpler) = op.def().simplify(self, &op, &inputs) {
             debug_assert_eq!(
@@ -64,7 +70,7 @@ impl Graph {
         {
             return Ok(self.full(value, &shape));
         }
-        Ok(self.append(op, inputs, shape))
+        Ok(self.store.insert(op, &inputs, shape))
     }
 
     /// Pushes an instruction whose operands fit by construction. So do the sizes: what derivatives
@@ -87,18 +93,25 @@ impl Graph {
     }
 
     /// The number that all elements equal, where that is known while building.
+    ///
+    /// It is at most two views away: layout primitives bring the views of a number to the form that
+    /// [`Self::full`] makes.
     pub(crate) fn uniform(&self, mut id: NodeId) -> Option<f64> {
-        loop {
-            let node = self.node(id);
-            if node.op.is(&source::SCALAR) {
-                return Some(node.op.attr.as_float());
+        for _ in 0..=Self::STRETCH {
+            let op = self.op(id);
+            if op.is(&source::SCALAR) {
+                return Some(op.attr.as_float());
             }
-            if !(node.op.is(&layout::BROADCAST) || node.op.is(&layout::RESHAPE)) {
-                return None;
+            if !(op.is(&layout::BROADCAST) || op.is(&layout::RESHAPE)) {
+                break;
             }
-            id = node.inputs[0];
+            id = self.inputs(id)[0];
         }
+        None
     }
+
+    /// The views that stretch an array to another shape ([`Self::broadcast_to`]).
+    pub(crate) const STRETCH: usize = 2;
 
     pub(crate) fn scalar(&mut self, value: f64) -> NodeId {
         self.push(source::scalar(value), Operands::new())
@@ -142,7 +155,7 @@ impl Graph {
         let needed = self.needed_for(targets.iter().copied());
         let first = usize::MAX - self.n_marks;
         let placeholder = |id: &NodeId| {
-            let position = source::input_position(&self.node(*id).op);
+            let position = source::input_position(&self.op(*id));
             needed[id.index()] && position.is_some_and(|position| position >= first)
         };
         self.site(self.ids().find(placeholder)?)
@@ -348,6 +361,9 @@ impl Graph {
     /// The sum of terms of one shape. Pieces placed side by side are joined into one placement,
     /// so that the gradient of many slices of one array is one pass over it (a few, if they overlap).
     pub(crate) fn add_all(&mut self, terms: &[NodeId]) -> NodeId {
+        if let &[term] = terms {
+            return term;
+        }
         let (placed, mut rest) = layout::join_placements(self, terms);
         rest.extend(placed);
         let mut sum = rest[0];

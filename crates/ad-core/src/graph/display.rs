@@ -15,7 +15,7 @@ impl fmt::Display for Graph {
                 node.shape,
                 node.op.def().name()
             )?;
-            for input in &node.inputs {
+            for input in node.inputs {
                 write!(f, " %{}", input.index())?;
             }
             match &node.op.attr {

@@ -7,39 +7,62 @@
 mod build;
 mod display;
 mod splice;
+mod store;
 
-use std::hash::BuildHasher;
+use std::num::NonZeroU32;
 use std::panic::Location;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::ops::Op;
 use crate::ops::custom::CustomRule;
 use crate::shape::Shape;
+use store::Store;
 
 pub(crate) use splice::{splice, without_variables};
 
-/// The index of an instruction in its graph.
+/// The index of an instruction in its graph. Never zero inside, so that an absent one takes no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct NodeId(u32);
+pub(crate) struct NodeId(NonZeroU32);
 
 impl NodeId {
+    #[inline]
     pub(crate) fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 
+    #[inline]
     pub(crate) fn from_index(index: usize) -> Self {
-        Self(u32::try_from(index).expect("a graph holds fewer than 2³² instructions"))
+        let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+        Self(number.expect("a graph holds fewer than 2³² instructions"))
     }
 }
 
 pub(crate) type Operands = SmallVec<[NodeId; 2]>;
 
 /// One instruction: an operation, its operands, and the shape of its result.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeRef<'g> {
+    pub(crate) op: &'g Op,
+    pub(crate) inputs: &'g [NodeId],
+    pub(crate) shape: &'g Shape,
+}
+
+impl NodeRef<'_> {
+    /// The instruction as it was when the graph is about to grow.
+    pub(crate) fn to_owned(self) -> Node {
+        Node {
+            op: self.op.clone(),
+            inputs: Operands::from_slice(self.inputs),
+            shape: self.shape.clone(),
+        }
+    }
+}
+
+/// A copy of an instruction.
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) op: Op,
     pub(crate) inputs: Operands,
@@ -88,16 +111,14 @@ pub(crate) struct Graph {
     /// Takes instructions as they are, so that tests can compare what simplifying them changes.
     #[cfg(test)]
     pub(crate) literal: bool,
-    nodes: Vec<Node>,
-    /// Finds an equal instruction. Only ever looked up, never iterated.
-    known: HashTable<NodeId>,
+    store: Store,
     /// The arrays of constant instructions.
     arrays: Vec<Arc<Vec<f64>>>,
     /// The lists of positions, equal ones once.
     lists: Vec<Arc<[u32]>>,
     /// The number of each list. Only ever looked up, never iterated.
     known_lists: FxHashMap<Arc<[u32]>, usize>,
-    /// The caller's line for instructions that came from recording.
+    /// The caller's line for instructions that came from recording; derivatives come after them.
     sites: Vec<Option<&'static Location<'static>>>,
     /// The derivatives that users stated.
     rules: Vec<Arc<CustomRule>>,
@@ -106,19 +127,37 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// The most instructions: each has a number of 32 bits.
-    pub(crate) const MAX_NODES: usize = u32::MAX as usize;
+    /// The most instructions.
+    pub(crate) const MAX_NODES: usize = Store::MAX_NODES;
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+        self.store.len()
     }
 
-    pub(crate) fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.index()]
+    #[inline]
+    pub(crate) fn node(&self, id: NodeId) -> NodeRef<'_> {
+        self.store.node(id)
     }
 
+    #[inline]
+    pub(crate) fn op(&self, id: NodeId) -> &Op {
+        self.store.op(id)
+    }
+
+    /// A number that instructions of equal operations have in common.
+    pub(crate) fn op_number(&self, id: NodeId) -> u32 {
+        self.store.op_number(id)
+    }
+
+    #[inline]
+    pub(crate) fn inputs(&self, id: NodeId) -> &[NodeId] {
+        self.store.inputs(id)
+    }
+
+    #[inline]
     pub(crate) fn shape(&self, id: NodeId) -> &Shape {
-        &self.node(id).shape
+        self.store.shape(id)
     }
 
     pub(crate) fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
@@ -171,13 +210,39 @@ impl Graph {
         }
     }
 
+    /// A graph of what the targets depend on alone, and the targets there.
+    pub(crate) fn pruned(&self, targets: &[NodeId]) -> (Self, Vec<NodeId>) {
+        let needed = self.needed_for(targets.iter().copied());
+        let mut pruned = self.without_nodes();
+        pruned.reserve(count(&needed));
+        let mut moved: Vec<Option<NodeId>> = vec![None; self.len()];
+        let mut inputs = Operands::new();
+        for id in self.ids().filter(|id| needed[id.index()]) {
+            let node = self.node(id);
+            inputs.clear();
+            inputs.extend(node.inputs.iter().filter_map(|input| moved[input.index()]));
+            let (op, shape) = (node.op.clone(), node.shape.clone());
+            moved[id.index()] = Some(pruned.store.insert(op, &inputs, shape));
+        }
+        let targets = targets.iter().filter_map(|id| moved[id.index()]);
+        (pruned, targets.collect())
+    }
+
+    /// Makes room for so many more instructions at once.
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        self.store.reserve(additional);
+    }
+
     /// The caller's line that recorded an instruction, if it came from recording.
     pub(crate) fn site(&self, id: NodeId) -> Option<&'static Location<'static>> {
-        self.sites[id.index()]
+        self.sites.get(id.index()).copied().flatten()
     }
 
     /// Notes the caller's line of an instruction; the first line to record it stays.
     pub(crate) fn set_site(&mut self, id: NodeId, site: &'static Location<'static>) {
+        if self.sites.len() <= id.index() {
+            self.sites.resize(id.index() + 1, None);
+        }
         self.sites[id.index()].get_or_insert(site);
     }
 
@@ -189,7 +254,7 @@ impl Graph {
         }
         for id in self.ids().rev() {
             if needed[id.index()] {
-                for input in &self.node(id).inputs {
+                for input in self.inputs(id) {
                     needed[input.index()] = true;
                 }
             }
@@ -204,12 +269,8 @@ impl Graph {
             depends[source.index()] = true;
         }
         for id in self.ids() {
-            if self
-                .node(id)
-                .inputs
-                .iter()
-                .any(|input| depends[input.index()])
-            {
+            let mut inputs = self.inputs(id).iter();
+            if inputs.any(|input| depends[input.index()]) {
                 depends[id.index()] = true;
             }
         }
@@ -223,32 +284,64 @@ impl Graph {
             uses[target.index()] += 1;
         }
         for id in self.ids().filter(|id| needed[id.index()]) {
-            for input in &self.node(id).inputs {
+            for input in self.inputs(id) {
                 uses[input.index()] += 1;
             }
         }
         uses
     }
 
-    /// The instruction that is equal to this one, if there is one.
-    pub(crate) fn find(&self, node: &Node) -> Option<NodeId> {
-        let equal = |id: &NodeId| self.nodes[id.index()] == *node;
-        self.known
-            .find(FxBuildHasher.hash_one(node), equal)
-            .copied()
+    /// The instruction that does this to these operands, if there is one.
+    pub(crate) fn find(&self, op: &Op, inputs: &[NodeId]) -> Option<NodeId> {
+        self.store.find(op, inputs)
+    }
+}
+
+/// How many are marked.
+pub(crate) fn count(marks: &[bool]) -> usize {
+    marks.iter().filter(|&&mark| mark).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Derivatives of long programs have tens of millions of instructions.
+    #[test]
+    fn instructions_are_small() {
+        assert_eq!(size_of::<Option<NodeId>>(), 4);
+        assert_eq!(store::BYTES, 16);
     }
 
-    fn append(&mut self, op: Op, inputs: Operands, shape: Shape) -> NodeId {
-        let node = Node { op, inputs, shape };
-        if let Some(id) = self.find(&node) {
-            return id;
+    /// Whatever views are taken of a number, it is found in two steps.
+    #[test]
+    fn views_of_a_number_stay_next_to_it() {
+        let mut graph = Graph::default();
+        let mut x = graph.full(2.5, &Shape::new(&[1, 1]));
+        for exponent in 0..40 {
+            let x_and_x = graph.broadcast(x, &Shape::new(&[2, 1 << exponent]));
+            let row = graph.reshape(x_and_x, &Shape::new(&[1, 2 << exponent]));
+            let column = graph.reshape(row, &Shape::new(&[2 << exponent, 1]));
+            for view in [x_and_x, row, column] {
+                assert_eq!(graph.uniform(view), Some(2.5), "{graph}");
+            }
+            x = row;
+            // A column of one that is stretched again, then a row of it.
+            let wide = graph.broadcast(column, &Shape::new(&[2 << exponent, 3]));
+            assert_eq!(graph.uniform(wide), Some(2.5), "{graph}");
         }
-        let hash = FxBuildHasher.hash_one(&node);
-        let id = NodeId::from_index(self.len());
-        self.nodes.push(node);
-        self.sites.push(None);
-        let hash_of = |id: &NodeId| FxBuildHasher.hash_one(&self.nodes[id.index()]);
-        self.known.insert_unique(hash, id, hash_of);
-        id
+    }
+
+    #[test]
+    fn a_pruned_graph_has_what_is_needed_alone() {
+        let mut graph = Graph::default();
+        let x = graph.input(0, &Shape::new(&[3]));
+        let sin = graph.map1(&crate::ops::elementwise::SIN, x);
+        graph.map1(&crate::ops::elementwise::COS, x);
+        let y = graph.mul(sin, x);
+        let (pruned, targets) = graph.pruned(&[y, sin]);
+        assert_eq!(pruned.len(), 3, "{pruned}");
+        assert_eq!(pruned.inputs(targets[0]).len(), 2);
+        assert!(pruned.op(targets[1]).is(&crate::ops::elementwise::SIN));
     }
 }

@@ -3,7 +3,7 @@
 //! Broadcasting is an operation of its own (see `layout`), so that no rule here mentions it.
 
 use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, layout, stretch};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Operands};
 use crate::kernels::{Isa, LaneOp, MapTable, TwinLane, TwinTable, probability};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -457,12 +457,15 @@ fn times_slope_of_inversion(graph: &mut Graph, site: &Site<'_>, which: usize, t:
     graph.scale(4.0, product)
 }
 
-/// The operand of a sign change, if the instruction is one, or a view of one.
+/// The operand of a sign change, if the instruction is one, or one that is stretched.
 fn negated(graph: &mut Graph, mut id: NodeId) -> Option<NodeId> {
-    let mut views = Vec::new();
-    while graph.node(id).op.is(&layout::BROADCAST) || graph.node(id).op.is(&layout::RESHAPE) {
+    let mut views = Operands::new();
+    while graph.op(id).is(&layout::BROADCAST) || graph.op(id).is(&layout::RESHAPE) {
+        if views.len() == Graph::STRETCH {
+            return None;
+        }
         views.push(id);
-        id = graph.node(id).inputs[0];
+        id = graph.inputs(id)[0];
     }
     let node = graph.node(id);
     if !node.op.is(&SCALE) || !is(node.op.attr.as_float(), -1.0) {
@@ -470,7 +473,7 @@ fn negated(graph: &mut Graph, mut id: NodeId) -> Option<NodeId> {
     }
     let mut positive = node.inputs[0];
     for &view in views.iter().rev() {
-        let op = graph.node(view).op.clone();
+        let op = graph.op(view).clone();
         positive = graph.push(op, [positive].as_slice().into());
     }
     Some(positive)

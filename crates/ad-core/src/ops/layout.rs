@@ -60,6 +60,11 @@ impl Primitive for Reshape {
             let inner = node.inputs[0];
             return Some(graph.reshape(inner, &Shape::new(op.attr.as_ints())));
         }
+        if node.op.is(&BROADCAST)
+            && let Some(value) = graph.uniform(inputs[0])
+        {
+            return Some(graph.full(value, &Shape::new(op.attr.as_ints())));
+        }
         rows_of_placement(graph, inputs[0], op.attr.as_ints())
     }
 
@@ -427,15 +432,14 @@ struct Part {
 /// they do not overlap, else into as few as overlap at one place. Returns the placements and the other
 /// terms.
 pub(crate) fn join_placements(graph: &mut Graph, terms: &[NodeId]) -> (Vec<NodeId>, Vec<NodeId>) {
-    let (placed, rest): (Vec<_>, Vec<_>) =
-        terms.iter().partition(|&&id| graph.node(id).op.is(&PLACE));
+    let (placed, rest): (Vec<_>, Vec<_>) = terms.iter().partition(|&&id| graph.op(id).is(&PLACE));
     if placed.len() < 2 {
         return (placed, rest);
     }
     let rank = graph.shape(placed[0]).rank();
     let mut joined = Vec::new();
     for axis in 0..rank {
-        let along = |id: &NodeId| placement(&graph.node(*id).op.attr).0 == axis;
+        let along = |id: &NodeId| placement(&graph.op(*id).attr).0 == axis;
         let placed: Vec<NodeId> = placed.iter().copied().filter(along).collect();
         if placed.len() < 2 {
             joined.extend(placed);

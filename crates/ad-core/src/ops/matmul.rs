@@ -71,7 +71,7 @@ impl Primitive for MatMul {
     /// takes the new axis into its own.
     fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
         let flat = call.shape.rank() == 2;
-        let permuted = graph.node(call.inputs[0]).op.is(&layout::PERMUTE);
+        let permuted = graph.op(call.inputs[0]).is(&layout::PERMUTE);
         if flat && call.batched == [true, false] && !permuted {
             let dims = Dims::from_slice(graph.shape(call.inputs[0]).dims());
             let tall = Shape::new(&[dims[0] * dims[1], dims[2]]);

@@ -30,12 +30,23 @@ pub(crate) use reduce::Reduction;
 pub(crate) use softmax::Rowwise;
 
 /// The parameters of an operation that are not operands: a constant, or sizes and axes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Attr {
     None,
     /// The bits of an `f64`.
     Float(u64),
     Ints(Dims),
+}
+
+impl Clone for Attr {
+    /// Copies the numbers in one piece, which a derived clone does one by one.
+    fn clone(&self) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Float(bits) => Self::Float(*bits),
+            Self::Ints(values) => Self::Ints(Dims::from_slice(values)),
+        }
+    }
 }
 
 impl Attr {
@@ -64,9 +75,12 @@ impl Attr {
     }
 }
 
-/// A primitive with its parameters.
+/// A primitive, with its name at hand: it is asked for many times for each instruction.
 #[derive(Clone, Copy)]
-pub(crate) struct Def(pub(crate) &'static dyn Primitive);
+struct Def {
+    primitive: &'static dyn Primitive,
+    name: &'static str,
+}
 
 /// An operation: a primitive and its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,42 +90,44 @@ pub(crate) struct Op {
 }
 
 impl Op {
-    pub(crate) fn new(def: &'static dyn Primitive, attr: Attr) -> Self {
-        Self {
-            def: Def(def),
-            attr,
-        }
+    pub(crate) fn new(primitive: &'static dyn Primitive, attr: Attr) -> Self {
+        let name = primitive.name();
+        let def = Def { primitive, name };
+        Self { def, attr }
     }
 
+    #[inline]
     pub(crate) fn def(&self) -> &'static dyn Primitive {
-        self.def.0
+        self.def.primitive
     }
 
-    pub(crate) fn is(&self, def: &dyn Primitive) -> bool {
-        same_name(self.def.0.name(), def.name())
+    #[inline]
+    pub(crate) fn is(&self, primitive: &impl Primitive) -> bool {
+        same_name(self.def.name, primitive.name())
     }
 }
 
 impl PartialEq for Def {
     fn eq(&self, other: &Self) -> bool {
-        same_name(self.0.name(), other.0.name())
+        same_name(self.name, other.name)
     }
 }
 impl Eq for Def {}
 impl Hash for Def {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // A primitive has one name, in one place.
-        state.write_usize(self.0.name().as_ptr().addr());
+        state.write_usize(self.name.as_ptr().addr());
     }
 }
 
 /// Equality of names, which mostly are at the same place if they are equal.
+#[inline]
 fn same_name(a: &'static str, b: &'static str) -> bool {
     std::ptr::eq(a, b) || a == b
 }
 impl fmt::Debug for Def {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name())
+        f.write_str(self.name)
     }
 }
 

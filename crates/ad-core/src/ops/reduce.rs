@@ -87,7 +87,7 @@ impl Primitive for Sum {
         if axes.iter().all(|&axis| shape.dims()[axis] == 1) {
             return Some(graph.reshape(x, &shape.without(axes)));
         }
-        let node = graph.node(x).clone();
+        let node = graph.node(x).to_owned();
         if node.op.is(&ew::SCALE) && node.op.attr.as_float().abs() >= 1.0 {
             let sum = graph.push(op.clone(), node.inputs);
             return Some(graph.scale(node.op.attr.as_float(), sum));

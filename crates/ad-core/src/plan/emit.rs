@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::buffers::{Buffers, Spots, resolve_homes};
 use super::memory::{self, Interval};
 use super::schedule::{Home, Schedule, Work, schedule, twin_of};
 use super::verify::{self, Lives};
-use super::view::View;
+use super::view::{View, ViewRef};
 use super::{BLOCK, Gather, Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::error::Error;
 use crate::graph::{Graph, NodeId};
@@ -31,15 +32,14 @@ pub(crate) fn compile<T: Real>(
     n_inputs: usize,
 ) -> Result<Plan<T>, Error> {
     check_lengths::<T>(graph, outputs)?;
-    let schedule = schedule(graph, outputs);
-    let tops = tops(graph, &schedule.homes);
+    let mut schedule = schedule(graph, outputs);
+    resolve_homes(graph, &mut schedule.homes);
     let mut emitter = Emitter {
         graph,
         level: Level::detect(),
-        offsets: Vec::new(),
-        tops,
+        spots: Spots(vec![0; graph.len()]),
+        buffers: Buffers::new(graph.len()),
         lives: Lives::new(graph.len()),
-        taken_from: vec![None; graph.len()],
         at: 0,
         plan: Plan {
             instrs: Vec::with_capacity(schedule.works.len()),
@@ -49,18 +49,18 @@ pub(crate) fn compile<T: Real>(
             arena: 0,
             scratch: 0,
         },
-        constants: vec![None; graph.len()],
+        constants: FxHashMap::default(),
         schedule,
     };
     emitter.lay_out()?;
     let works = std::mem::take(&mut emitter.schedule.works);
-    for work in &works {
-        let instr = emitter.emit(work);
+    for work in works {
+        let instr = emitter.emit(&work);
         emitter.push(instr);
     }
     for (at, from) in std::mem::take(&mut emitter.schedule.output_copies) {
         let to = Loc::new(emitter.output_space(at), 0);
-        let job = StridedCopy::to_row_major(&from.shape, &from.strides);
+        let job = Box::new(StridedCopy::to_row_major(&from.shape, &from.strides));
         let from = emitter.loc(&from);
         emitter.push(Instr::Copy { job, from, to });
     }
@@ -69,7 +69,7 @@ pub(crate) fn compile<T: Real>(
 
 /// Refuses inputs, constants and outputs that are longer than addresses reach.
 fn check_lengths<T>(graph: &Graph, outputs: &[NodeId]) -> Result<(), Error> {
-    let source = |id: &NodeId| matches!(graph.node(*id).op.def().lowering(), Lowering::Source);
+    let source = |id: &NodeId| matches!(graph.op(*id).def().lowering(), Lowering::Source);
     for id in graph.ids().filter(source).chain(outputs.iter().copied()) {
         let len = graph.shape(id).len();
         if len > Loc::MAX_LEN {
@@ -79,39 +79,36 @@ fn check_lengths<T>(graph: &Graph, outputs: &[NodeId]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The buffer (or the output) that holds an instruction's value in the end, and where in it.
-type Top = (Result<NodeId, usize>, usize);
-
-/// The places of all instructions' values, those of placements before those of their pieces.
-fn tops(graph: &Graph, homes: &[Option<Home>]) -> Vec<Top> {
-    let mut tops: Vec<Top> = graph.ids().map(|id| (Ok(id), 0)).collect();
-    for id in graph.ids().rev() {
-        tops[id.index()] = match homes[id.index()] {
-            None => continue,
-            Some(Home::Output(at)) => (Err(at), 0),
-            Some(Home::Inside { parent, offset }) => {
-                let (buffer, outer) = tops[parent.index()];
-                (buffer, outer + offset)
-            }
-        };
-    }
-    tops
+/// What a chain reads from memory: the member that reads it, and how.
+fn chain_reads<'a>(
+    graph: &'a Graph,
+    schedule: &'a Schedule,
+    spots: &'a Spots,
+    members: &'a [NodeId],
+) -> impl Iterator<Item = (NodeId, ViewRef<'a>)> {
+    let reads = move |member: &'a NodeId| {
+        let inputs = graph.inputs(*member).iter();
+        let outside = inputs.filter(move |input| spots.find(members, **input).is_none());
+        outside.map(move |input| {
+            let view = schedule.views.get(*input, graph.shape(*input));
+            (*member, view.expect("the scheduler brought it to memory"))
+        })
+    };
+    members.iter().flat_map(reads)
 }
 
 struct Emitter<'a, T> {
     graph: &'a Graph,
     level: Level,
     schedule: Schedule,
-    offsets: Vec<Option<usize>>,
-    tops: Vec<Top>,
+    spots: Spots,
+    buffers: Buffers,
     lives: Lives,
-    /// The operand that a chain's result is written over.
-    taken_from: Vec<Option<NodeId>>,
     /// The kernel call that is made.
     at: usize,
     plan: Plan<T>,
-    /// Where each constant instruction's values stand.
-    constants: Vec<Option<usize>>,
+    /// Where the values of constant instructions stand.
+    constants: FxHashMap<NodeId, usize>,
 }
 
 impl<T: Real> Emitter<'_, T> {
@@ -120,20 +117,22 @@ impl<T: Real> Emitter<'_, T> {
         Space(u16::try_from(space).expect("fewer than 2¹⁶ inputs and outputs"))
     }
 
-    fn top(&self, id: NodeId) -> Top {
-        self.tops[id.index()]
+    /// The buffer (or the output) that holds an instruction's value, and where in it.
+    fn top(&self, id: NodeId) -> (Result<NodeId, usize>, usize) {
+        match self.schedule.homes[id.index()] {
+            None => (Ok(id), 0),
+            Some(Home::Inside { parent, offset }) => (Ok(parent), offset),
+            Some(Home::Output { at, offset }) => (Err(usize::from(at)), offset),
+        }
     }
 
     /// Gives every buffer its place in the arena.
     fn lay_out(&mut self) -> Result<(), Error> {
-        let intervals = self.intervals();
-        for interval in &intervals {
-            self.taken_from[interval.buffer.index()] = interval.takes_over;
-        }
-        let layout = memory::assign(&intervals, self.graph.len(), 64 / size_of::<T>());
+        self.find_intervals();
+        let layout = memory::assign(&self.buffers.intervals, 64 / size_of::<T>());
         let layout = layout.map_err(|len| Error::allocation::<T>(WORKSPACE, len))?;
         self.plan.arena = layout.len;
-        self.offsets = layout.offsets;
+        self.buffers.offsets = layout.offsets;
         Ok(())
     }
 
@@ -149,88 +148,79 @@ impl<T: Real> Emitter<'_, T> {
             return Err(Error::allocation::<T>(WORKSPACE, len));
         }
         let place = |buffer: NodeId| {
-            let offset = self.offsets[buffer.index()]?;
+            let offset = self.buffers.offset(buffer)?;
             Some((offset, self.graph.shape(buffer).len()))
         };
         self.lives
-            .check(place, |buffer| self.taken_from[buffer.index()])
+            .check(place, |buffer| self.buffers.taken_from(buffer))
             .and_then(|()| verify::addresses(&self.plan))
             .map_err(|message| Error::UnsoundPlan { message })?;
         Ok(self.plan)
     }
 
-    /// The lives of all buffers that need memory in the arena.
-    fn intervals(&self) -> Vec<Interval> {
-        let mut lives: Vec<Option<Interval>> = vec![None; self.graph.len()];
-        let mut touch = |id: NodeId, at: usize| {
-            let source = matches!(self.graph.node(id).op.def().lowering(), Lowering::Source);
-            if let (Ok(buffer), false) = (self.top(id).0, source) {
-                let len = self.graph.shape(buffer).len();
-                let new = Interval {
-                    buffer,
-                    len,
-                    first: at,
-                    last: at,
-                    takes_over: None,
-                };
-                lives[buffer.index()].get_or_insert(new).last = at;
-            }
-        };
-        for (at, work) in self.schedule.works.iter().enumerate() {
-            self.touched(work, &mut |id| touch(id, at));
+    /// Finds the lives of all buffers that need memory in the arena.
+    fn find_intervals(&mut self) {
+        let works = std::mem::take(&mut self.schedule.works);
+        let mut buffers = std::mem::replace(&mut self.buffers, Buffers::new(0));
+        for (at, work) in works.iter().enumerate() {
+            self.touched(work, &mut |this, id| this.touch(&mut buffers, id, at));
         }
         for (_, view) in &self.schedule.output_copies {
-            touch(view.base, self.schedule.works.len());
+            self.touch(&mut buffers, view.base, works.len());
         }
-        for (at, work) in self.schedule.works.iter().enumerate() {
-            self.take_over(work, at, &mut lives);
+        self.buffers = buffers;
+        for (at, work) in works.iter().enumerate() {
+            self.take_over(work, at);
         }
-        lives.into_iter().flatten().collect()
+        self.schedule.works = works;
+    }
+
+    fn touch(&self, buffers: &mut Buffers, id: NodeId, at: usize) {
+        if let Ok(buffer) = self.top(id).0
+            && !matches!(self.graph.op(id).def().lowering(), Lowering::Source)
+        {
+            buffers.touch(buffer, self.graph.shape(buffer).len(), at);
+        }
     }
 
     /// Every buffer that a kernel call reads or writes.
-    fn touched(&self, work: &Work, touch: &mut dyn FnMut(NodeId)) {
+    fn touched(&mut self, work: &Work, touch: &mut dyn FnMut(&Self, NodeId)) {
         match work {
             Work::Map {
                 members, stores, ..
             } => {
-                for (_, view) in self.chain_reads(members) {
-                    touch(view.base);
+                self.spots.note(members);
+                for (_, view) in chain_reads(self.graph, &self.schedule, &self.spots, members) {
+                    touch(self, view.base);
                 }
-                stores.iter().for_each(|&store| touch(store));
+                stores.iter().for_each(|&store| touch(self, store));
             }
             Work::MatMul { out, a, b, .. } | Work::Recurrence { out, a, b } => {
-                [a.base, b.base, *out].into_iter().for_each(touch);
+                [a.base, b.base, *out]
+                    .into_iter()
+                    .for_each(|id| touch(self, id));
             }
             Work::Reduce { out, input, .. } | Work::Indexed { out, input, .. } => {
-                [input.base, *out].into_iter().for_each(touch);
+                [input.base, *out]
+                    .into_iter()
+                    .for_each(|id| touch(self, id));
             }
             Work::Rows { out, inputs, .. } => {
                 [inputs[0].base, inputs[1].base, *out]
                     .into_iter()
-                    .for_each(touch);
+                    .for_each(|id| touch(self, id));
             }
-            Work::Copy { to, from } => [from.base, to.base].into_iter().for_each(touch),
-            Work::Zero { to } => touch(to.base),
-        }
-    }
-
-    /// What a chain reads from memory: the member that reads it, and how.
-    fn chain_reads(&self, members: &[NodeId]) -> Vec<(NodeId, &View)> {
-        let mut reads = Vec::new();
-        for &member in members {
-            for input in &self.graph.node(member).inputs {
-                if members.binary_search(input).is_err() {
-                    let view = self.schedule.views[input.index()].as_deref();
-                    reads.push((member, view.expect("the scheduler brought it to memory")));
-                }
+            Work::Copy { to, from } => {
+                [from.base, to.base]
+                    .into_iter()
+                    .for_each(|id| touch(self, id));
             }
+            Work::Zero { to } => touch(self, to.base),
         }
-        reads
     }
 
     /// Lets a chain write over an operand that nothing reads any more.
-    fn take_over(&self, work: &Work, at: usize, lives: &mut [Option<Interval>]) {
+    fn take_over(&mut self, work: &Work, at: usize) {
         let Work::Map {
             members, stores, ..
         } = work
@@ -242,15 +232,13 @@ impl<T: Real> Emitter<'_, T> {
         if stores.len() > 64 {
             return;
         }
-        let mut reads = self.chain_reads(members);
-        for (member, _) in &mut reads {
-            *member = written_at(self.graph, members, *member);
-        }
-        let dying = self.dying(at, &reads, lives);
+        self.spots.note(members);
+        let dying = self.dying(at, members);
         let mut taken: Vec<NodeId> = Vec::new();
         for &store in stores {
-            let written = written_at(self.graph, members, store);
-            let fresh = lives[store.index()].is_some_and(|life| life.first == at);
+            let written = self.spots.written_at(self.graph, members, store);
+            let life = self.buffers.life(store);
+            let fresh = life.is_some_and(|life| life.first as usize == at);
             if self.top(store) != (Ok(store), 0) || !fresh {
                 continue;
             }
@@ -258,32 +246,30 @@ impl<T: Real> Emitter<'_, T> {
             let fits = |&&(buffer, last): &&(NodeId, NodeId)| {
                 last <= written && self.graph.shape(buffer).len() == len && !taken.contains(&buffer)
             };
-            if let (Some(&(buffer, _)), Some(life)) =
-                (dying.iter().find(fits), &mut lives[store.index()])
+            if let Some(&(buffer, _)) = dying.iter().find(fits)
+                && let Some(old) = self.buffers.number(buffer)
+                && let Some(new) = self.buffers.number(store)
             {
-                life.takes_over = Some(buffer);
+                self.buffers.intervals[new].takes_over = Some(old as u32);
                 taken.push(buffer);
             }
         }
     }
 
-    /// The buffers that a chain reads last, and whole, element by element; with the last member that
-    /// reads each.
-    fn dying(
-        &self,
-        at: usize,
-        reads: &[(NodeId, &View)],
-        lives: &[Option<Interval>],
-    ) -> Vec<(NodeId, NodeId)> {
+    /// The buffers that a chain reads last, and whole, element by element; with the place of the last
+    /// member that reads each.
+    fn dying(&self, at: usize, members: &[NodeId]) -> Vec<(NodeId, NodeId)> {
         let mut places: FxHashMap<NodeId, usize> = FxHashMap::default();
         let mut found: Vec<(NodeId, NodeId, bool)> = Vec::new();
-        for &(member, view) in reads {
+        for (member, view) in chain_reads(self.graph, &self.schedule, &self.spots, members) {
             let Ok(buffer) = self.top(view.base).0 else {
                 continue;
             };
-            if lives[buffer.index()].is_none_or(|life| life.last != at || life.first >= at) {
+            let ends = |life: &Interval| life.last as usize == at && (life.first as usize) < at;
+            if !self.buffers.life(buffer).is_some_and(ends) {
                 continue;
             }
+            let member = self.spots.written_at(self.graph, members, member);
             let whole = view.is_contiguous() && view.base == buffer && view.offset == 0;
             let place = *places.entry(buffer).or_insert(found.len());
             match found.get_mut(place) {
@@ -309,7 +295,8 @@ impl<T: Real> Emitter<'_, T> {
         match self.top(id) {
             (Ok(buffer), offset) => {
                 self.lives.touch(buffer, self.at);
-                let at = self.offsets[buffer.index()].expect("every buffer in use has memory");
+                let at = self.buffers.offset(buffer);
+                let at = at.expect("every buffer in use has memory");
                 Loc::new(Space::ARENA, at + offset)
             }
             (Err(output), offset) => Loc::new(self.output_space(output), offset),
@@ -317,11 +304,11 @@ impl<T: Real> Emitter<'_, T> {
     }
 
     fn constant(&mut self, id: NodeId) -> usize {
-        if let Some(at) = self.constants[id.index()] {
+        if let Some(&at) = self.constants.get(&id) {
             return at;
         }
         let at = self.plan.constants.len();
-        let op = &self.graph.node(id).op;
+        let op = self.graph.op(id);
         if op.is(&source::SCALAR) {
             self.plan.constants.push(T::of(op.attr.as_float()));
         } else {
@@ -330,11 +317,15 @@ impl<T: Real> Emitter<'_, T> {
                 .constants
                 .extend(values.iter().map(|&value| T::of(value)));
         }
-        self.constants[id.index()] = Some(at);
+        self.constants.insert(id, at);
         at
     }
 
     fn loc(&mut self, view: &View) -> Loc {
+        self.loc_of(view.as_ref())
+    }
+
+    fn loc_of(&mut self, view: ViewRef<'_>) -> Loc {
         let base = self.base_loc(view.base);
         Loc::new(base.space(), base.offset() + view.offset)
     }
@@ -359,6 +350,7 @@ impl<T: Real> Emitter<'_, T> {
                 kind,
             } => {
                 let job = ReduceJob::new(*kind, self.level, &input.shape, &input.strides, axes);
+                let job = Box::new(job);
                 self.plan.scratch = self.plan.scratch.max(job.scratch());
                 Instr::Reduce {
                     job,
@@ -371,16 +363,18 @@ impl<T: Real> Emitter<'_, T> {
                 let positions = indexed::positions(&node.op.attr);
                 let list = Arc::clone(self.graph.list(positions.list));
                 let operand = (&input.shape, &input.strides[..]);
+                let job = IndexedJob::new(*kind, list, positions.axis, operand, node.shape);
                 Instr::Indexed {
-                    job: IndexedJob::new(*kind, list, positions.axis, operand, &node.shape),
+                    job: Box::new(job),
                     from: self.loc(input),
                     to: self.base_loc(*out),
                 }
             }
             Work::Recurrence { out, a, b } => {
-                let backward = recurrence::is_backward(&self.graph.node(*out).op.attr);
+                let backward = recurrence::is_backward(&self.graph.op(*out).attr);
+                let job = RecurrenceJob::new(backward, &b.shape, &a.strides, &b.strides);
                 Instr::Recurrence {
-                    job: RecurrenceJob::new(backward, &b.shape, &a.strides, &b.strides),
+                    job: Box::new(job),
                     a: self.loc(a),
                     b: self.loc(b),
                     to: self.base_loc(*out),
@@ -403,7 +397,7 @@ impl<T: Real> Emitter<'_, T> {
                 }
             }
             Work::Copy { to, from } => {
-                let job = StridedCopy::new(&to.shape, &from.strides, &to.strides);
+                let job = Box::new(StridedCopy::new(&to.shape, &from.strides, &to.strides));
                 Instr::Copy {
                     job,
                     from: self.loc(from),
@@ -411,7 +405,7 @@ impl<T: Real> Emitter<'_, T> {
                 }
             }
             Work::Zero { to } => {
-                let job = StridedCopy::new(&to.shape, &to.strides, &to.strides);
+                let job = Box::new(StridedCopy::new(&to.shape, &to.strides, &to.strides));
                 Instr::Zero {
                     job,
                     to: self.loc(to),
@@ -447,7 +441,7 @@ impl<T: Real> Emitter<'_, T> {
         }
         self.plan.scratch = self.plan.scratch.max(gemm_scratch::<T>(&shape));
         Instr::MatMul {
-            shape,
+            shape: Box::new(shape),
             a: self.loc(a),
             b: self.loc(b),
             c: self.base_loc(out),
@@ -455,12 +449,14 @@ impl<T: Real> Emitter<'_, T> {
     }
 
     fn emit_chain(&mut self, len: usize, members: &[NodeId], stores: &[NodeId]) -> Instr<T> {
+        self.spots.note(members);
         let block = self.block_len(len, members);
         let mut last_read = vec![0; members.len()];
         for &member in members {
-            let at = position(members, written_at(self.graph, members, member));
-            for input in &self.graph.node(member).inputs {
-                if let Ok(read) = members.binary_search(input) {
+            let at = self.spots.written_at(self.graph, members, member);
+            let at = self.spots.0[at.index()];
+            for &input in self.graph.inputs(member) {
+                if let Some(read) = self.spots.find(members, input) {
                     last_read[read] = last_read[read].max(at);
                 }
             }
@@ -471,7 +467,7 @@ impl<T: Real> Emitter<'_, T> {
             members,
             stores,
             last_read,
-            steps: Vec::new(),
+            steps: Vec::with_capacity(members.len()),
             text: String::new(),
             registers: Registers::new(block),
             lanes: vec![None; members.len()],
@@ -485,8 +481,8 @@ impl<T: Real> Emitter<'_, T> {
         Instr::Map {
             len,
             block,
-            steps: chain.steps,
-            text: chain.text,
+            steps: chain.steps.into_boxed_slice(),
+            text: chain.text.into_boxed_str(),
         }
     }
 
@@ -498,16 +494,17 @@ impl<T: Real> Emitter<'_, T> {
         };
         let mut lanes: SmallVec<[Lane; 2]> = SmallVec::new();
         let mut done: SmallVec<[Loc; 2]> = SmallVec::new();
-        for input in &node.inputs {
-            if let Ok(read) = chain.members.binary_search(input) {
+        for &input in node.inputs {
+            if let Some(read) = self.spots.find(chain.members, input) {
                 let lane = chain.lanes[read].expect("operands come before their readers");
                 lanes.push(lane);
-                let dead = chain.last_read[read] == at && lane.at.space() == Space::SCRATCH;
+                let dead =
+                    chain.last_read[read] as usize == at && lane.at.space() == Space::SCRATCH;
                 if dead && !done.contains(&lane.at) {
                     done.push(lane.at);
                 }
             } else {
-                let (lane, passing) = self.emit_operand(chain, *input);
+                let (lane, passing) = self.emit_operand(chain, input);
                 lanes.push(lane);
                 done.extend(passing);
             }
@@ -519,7 +516,7 @@ impl<T: Real> Emitter<'_, T> {
         chain.text.push(' ');
         chain.text.push_str(op.name);
         let twin = twin_of(self.graph, chain.members[at])
-            .and_then(|twin| chain.members.binary_search(&twin).ok());
+            .and_then(|twin| self.spots.find(chain.members, twin));
         if let (Some(pair), Some(other)) = (op.twin, twin) {
             let other_dst = self.destination(chain, other);
             let is_first = std::ptr::eq(pair.first, op);
@@ -553,7 +550,7 @@ impl<T: Real> Emitter<'_, T> {
     fn destination(&mut self, chain: &mut Chain<'_, T>, at: usize) -> Lane {
         let member = chain.members[at];
         let lane = if chain.stores.binary_search(&member).is_ok() {
-            if let Some(operand) = self.taken_from[member.index()] {
+            if let Some(operand) = self.buffers.taken_from(member) {
                 self.lives.end(operand);
             }
             Lane {
@@ -573,10 +570,19 @@ impl<T: Real> Emitter<'_, T> {
     /// How a step reads an operand from memory: directly, or through a register that a gather
     /// fills; that register is returned too if it is free again after the step.
     fn emit_operand(&mut self, chain: &mut Chain<'_, T>, input: NodeId) -> (Lane, Option<Loc>) {
-        let view = self.schedule.views[input.index()].clone();
+        let view = self.schedule.views.get(input, self.graph.shape(input));
         let view = view.expect("the scheduler brought it to memory");
-        let from = self.loc(&view);
-        if view.is_contiguous() {
+        // Read before the address is noted, which borrows all of this.
+        let (contiguous, period) = (view.is_contiguous(), repeated_row(view));
+        let (dims, strides) = if contiguous {
+            Default::default()
+        } else {
+            view.merged()
+        };
+        let (base, offset) = (view.base, view.offset);
+        let base = self.base_loc(base);
+        let from = Loc::new(base.space(), base.offset() + offset);
+        if contiguous {
             return (
                 Lane {
                     at: from,
@@ -586,7 +592,6 @@ impl<T: Real> Emitter<'_, T> {
             );
         }
         let block = chain.registers.block;
-        let period = repeated_row(&view);
         if let Some(period) = period
             && period.is_multiple_of(block)
             && let Ok(step) = u32::try_from(period)
@@ -599,8 +604,8 @@ impl<T: Real> Emitter<'_, T> {
                 None,
             );
         }
-        let (dims, strides) = view.merged();
         let same = strides.iter().all(|&stride| stride == 0);
+        let n_axes = if same { 0 } else { dims.len() };
         let once = same || period.is_some_and(|period| block.is_multiple_of(period));
         let to = if once {
             chain.registers.take_unused()
@@ -611,8 +616,8 @@ impl<T: Real> Emitter<'_, T> {
         chain.steps.push(Step::Gather(Box::new(Gather {
             to,
             from,
-            dims,
-            strides,
+            dims: dims[..n_axes].into(),
+            strides: strides[..n_axes].into(),
             once,
         })));
         (
@@ -627,11 +632,8 @@ impl<T: Real> Emitter<'_, T> {
     /// How many elements of a chain of `len` run at a time: about [`BLOCK`], such that rows that
     /// are repeated fit into blocks or blocks into them, if there is such a number.
     fn block_len(&self, len: usize, members: &[NodeId]) -> usize {
-        let reads = self.chain_reads(members);
-        let period = reads
-            .iter()
-            .filter_map(|(_, view)| repeated_row(view))
-            .max();
+        let reads = chain_reads(self.graph, &self.schedule, &self.spots, members);
+        let period = reads.filter_map(|(_, view)| repeated_row(view)).max();
         let block = match period {
             Some(period) if period <= BLOCK => BLOCK / period * period,
             Some(period) => {
@@ -648,7 +650,10 @@ impl<T: Real> Emitter<'_, T> {
 }
 
 /// The length of the row, if a view is one contiguous row repeated.
-fn repeated_row(view: &View) -> Option<usize> {
+fn repeated_row(view: ViewRef<'_>) -> Option<usize> {
+    if view.shape.rank() < 2 {
+        return None;
+    }
     let (dims, strides) = view.merged();
     match (&dims[..], &strides[..]) {
         (&[_, row], &[0, 1]) => Some(row),
@@ -658,31 +663,17 @@ fn repeated_row(view: &View) -> Option<usize> {
 
 /// A chain while it is emitted.
 struct Chain<'a, T> {
-    /// In order of execution, but for pairs: see [`written_at`].
+    /// In order of execution, but for pairs: see [`Spots::written_at`].
     members: &'a [NodeId],
     /// Those that go to memory, sorted.
     stores: Vec<NodeId>,
     /// The position of the last member that reads each member.
-    last_read: Vec<usize>,
+    last_read: Vec<u32>,
     steps: Vec<Step<T>>,
     text: String,
     registers: Registers,
     /// Where the value of each member is that has been emitted.
     lanes: Vec<Option<Lane>>,
-}
-
-/// The member at whose place a member runs: itself, or the earlier one of a pair.
-fn written_at(graph: &Graph, members: &[NodeId], member: NodeId) -> NodeId {
-    match twin_of(graph, member) {
-        Some(twin) if twin < member && members.binary_search(&twin).is_ok() => twin,
-        _ => member,
-    }
-}
-
-fn position(members: &[NodeId], member: NodeId) -> usize {
-    members
-        .binary_search(&member)
-        .expect("a member of the chain")
 }
 
 /// Blocks of scratch memory in use by a chain.

@@ -10,17 +10,17 @@ use crate::graph::NodeId;
 pub(crate) struct Interval {
     pub(crate) buffer: NodeId,
     pub(crate) len: usize,
-    pub(crate) first: usize,
-    pub(crate) last: usize,
-    /// A buffer that ends where this one begins and whose memory this one takes over.
-    pub(crate) takes_over: Option<NodeId>,
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    /// The number of a buffer that ends where this one begins and whose memory this one takes over.
+    pub(crate) takes_over: Option<u32>,
 }
 
 /// Offsets into the arena.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// For each instruction's buffer, by index.
-    pub(crate) offsets: Vec<Option<usize>>,
+    /// For each interval.
+    pub(crate) offsets: Vec<usize>,
     pub(crate) len: usize,
 }
 
@@ -35,18 +35,22 @@ const SKEW_FROM: usize = 128;
 /// Assigns memory best-fit, in order of first use; a cache line has `line` elements. Buffers shorter
 /// than that, of scalar programs, lie side by side behind the others. An error is the number of
 /// elements at which the arena got longer than addresses reach.
-pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Result<Layout, usize> {
-    let mut order: Vec<&Interval> = intervals.iter().collect();
-    order.sort_by_key(|interval| (interval.first, interval.buffer));
-    let mut offsets: Vec<Option<usize>> = vec![None; n_nodes];
+pub(crate) fn assign(intervals: &[Interval], line: usize) -> Result<Layout, usize> {
+    let mut order: Vec<u32> = (0..intervals.len() as u32).collect();
+    order.sort_by_key(|&at| {
+        let interval = &intervals[at as usize];
+        (interval.first, interval.buffer)
+    });
+    let mut offsets = vec![0; intervals.len()];
     let (mut long, mut short) = (Region::default(), Region::default());
-    for interval in &order {
+    for at in order {
+        let interval = &intervals[at as usize];
         let skew = if interval.len < SKEW_FROM {
             0
         } else {
             SKEW_LINES * line
         };
-        let inherited = interval.takes_over.and_then(|old| offsets[old.index()]);
+        let inherited = interval.takes_over.map(|old| offsets[old as usize]);
         let offset = if interval.len < line {
             short.place(interval, interval.len, inherited)
         } else {
@@ -57,10 +61,10 @@ pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Res
         if len > Loc::MAX_LEN - line {
             return Err(len);
         }
-        offsets[interval.buffer.index()] = Some(offset);
+        offsets[at as usize] = offset;
     }
-    for interval in order.iter().filter(|interval| interval.len < line) {
-        if let Some(offset) = &mut offsets[interval.buffer.index()] {
+    for (interval, offset) in intervals.iter().zip(&mut offsets) {
+        if interval.len < line {
             *offset += long.free.end;
         }
     }
@@ -75,7 +79,7 @@ pub(crate) fn assign(intervals: &[Interval], n_nodes: usize, line: usize) -> Res
 struct Region {
     free: FreeList,
     /// (last read, offset, length) of what is alive.
-    ends: BTreeSet<(usize, usize, usize)>,
+    ends: BTreeSet<(u32, usize, usize)>,
 }
 
 impl Region {
@@ -167,7 +171,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn interval(buffer: usize, len: usize, first: usize, last: usize) -> Interval {
+    fn interval(buffer: usize, len: usize, first: u32, last: u32) -> Interval {
         Interval {
             buffer: NodeId::from_index(buffer),
             len,
@@ -184,7 +188,7 @@ mod tests {
             interval(1, 16, 1, 2),
             interval(2, 16, 2, 3),
         ];
-        let layout = assign(&intervals, 3, 8).unwrap();
+        let layout = assign(&intervals, 8).unwrap();
         assert_eq!(layout.len, 32);
         assert_eq!(layout.offsets[0], layout.offsets[2]);
     }
@@ -192,19 +196,19 @@ mod tests {
     proptest! {
         #[test]
         fn buffers_alive_together_never_overlap(
-            raw in prop::collection::vec((1_usize..50, 0_usize..20, 0_usize..10), 1..40)
+            raw in prop::collection::vec((1_usize..50, 0_u32..20, 0_u32..10), 1..40)
         ) {
             let intervals: Vec<_> = raw
                 .iter()
                 .enumerate()
                 .map(|(i, &(len, first, life))| interval(i, len, first, first + life))
                 .collect();
-            let layout = assign(&intervals, intervals.len(), 8).unwrap();
+            let layout = assign(&intervals, 8).unwrap();
             for a in &intervals {
-                let x = layout.offsets[a.buffer.index()].unwrap();
+                let x = layout.offsets[a.buffer.index()];
                 prop_assert!(x + a.len <= layout.len);
                 for b in &intervals[..a.buffer.index()] {
-                    let y = layout.offsets[b.buffer.index()].unwrap();
+                    let y = layout.offsets[b.buffer.index()];
                     let together = a.first <= b.last && b.first <= a.last;
                     let overlap = x < y + b.len && y < x + a.len;
                     prop_assert!(!(together && overlap), "{a:?} at {x}, {b:?} at {y}");

@@ -5,6 +5,7 @@
 //! [`verify`] then checks what came out, so that the executor trusts a check and not the planner.
 //! Memory and arithmetic of a plan are known before it runs.
 
+mod buffers;
 mod emit;
 mod explain;
 mod memory;
@@ -17,8 +18,6 @@ mod view;
 use crate::kernels::{
     GemmShape, IndexedJob, MapKernel, RecurrenceJob, ReduceJob, RowJob, StridedCopy, TwinKernel,
 };
-use crate::shape::Dims;
-
 pub(crate) use emit::compile;
 pub(crate) use view::View;
 
@@ -43,7 +42,7 @@ impl Space {
 }
 
 /// An address: a space and an offset in elements, in one word, because the steps of a scalar
-/// program are many and read once a run.
+/// program are many and read once per run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Loc(u64);
 
@@ -120,41 +119,42 @@ pub(crate) enum Step<T> {
 pub(crate) struct Gather {
     pub(crate) to: Loc,
     pub(crate) from: Loc,
-    pub(crate) dims: Dims,
-    pub(crate) strides: Dims<isize>,
+    /// None for one number, repeated.
+    pub(crate) dims: Box<[usize]>,
+    pub(crate) strides: Box<[isize]>,
     /// Whether every block is the same, so that it is brought before the first one only.
     pub(crate) once: bool,
 }
 
-/// A kernel call with resolved addresses.
+/// A kernel call with resolved addresses. What takes much room is boxed: long programs have millions.
 #[derive(Clone, Debug)]
 pub(crate) enum Instr<T> {
     /// A fused elementwise chain over `len` elements, `block` at a time.
     Map {
         len: usize,
         block: usize,
-        steps: Vec<Step<T>>,
+        steps: Box<[Step<T>]>,
         /// The steps by name.
-        text: String,
+        text: Box<str>,
     },
     MatMul {
-        shape: GemmShape,
+        shape: Box<GemmShape>,
         a: Loc,
         b: Loc,
         c: Loc,
     },
     Reduce {
-        job: ReduceJob<T>,
+        job: Box<ReduceJob<T>>,
         from: Loc,
         to: Loc,
     },
     Indexed {
-        job: IndexedJob,
+        job: Box<IndexedJob>,
         from: Loc,
         to: Loc,
     },
     Recurrence {
-        job: RecurrenceJob,
+        job: Box<RecurrenceJob>,
         a: Loc,
         b: Loc,
         to: Loc,
@@ -165,12 +165,12 @@ pub(crate) enum Instr<T> {
         to: Loc,
     },
     Copy {
-        job: StridedCopy,
+        job: Box<StridedCopy>,
         from: Loc,
         to: Loc,
     },
     Zero {
-        job: StridedCopy,
+        job: Box<StridedCopy>,
         to: Loc,
     },
 }

@@ -4,14 +4,14 @@
 //! runs when one of them, or an output, asks for it: it then takes along all elementwise ancestors
 //! of the same shape that are not in memory yet, as one fused chain.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Graph, NodeId};
 use crate::kernels::RowKind;
 use crate::ops::{Indexed, Lowering, Op, Reduction, elementwise as ew, layout};
 use crate::shape::{Dims, Shape};
 
-use super::view::View;
+use super::view::{View, Views};
 
 /// A kernel call over buffers. A buffer is named by the instruction whose value it holds.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(crate) enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Home {
     Inside { parent: NodeId, offset: usize },
-    Output(usize),
+    Output { at: u16, offset: usize },
 }
 
 /// What [`schedule`] returns.
@@ -78,14 +78,13 @@ pub(crate) struct Schedule {
     pub(crate) works: Vec<Work>,
     pub(crate) homes: Vec<Option<Home>>,
     /// How each instruction that a chain reads from memory is read.
-    pub(crate) views: Vec<Option<Box<View>>>,
+    pub(crate) views: Views,
     /// Outputs that are copied at the end: (position, from).
     pub(crate) output_copies: Vec<(usize, View)>,
 }
 
 pub(crate) fn schedule(graph: &Graph, outputs: &[NodeId]) -> Schedule {
     let needed = graph.needed_for(outputs.iter().copied());
-    let uses = graph.use_counts(&needed, outputs);
     let mut scheduler = Scheduler {
         graph,
         needed: &needed,
@@ -96,11 +95,13 @@ pub(crate) fn schedule(graph: &Graph, outputs: &[NodeId]) -> Schedule {
         left_to_placements: views_of_placements(graph, &needed, outputs),
         static_views: FxHashMap::default(),
         state: vec![State::Absent; graph.len()],
-        views: vec![None; graph.len()],
+        seen: vec![0; graph.len()],
+        n_chains: 0,
+        views: Views::new(graph.len()),
         homes: vec![None; graph.len()],
         works: Vec::new(),
     };
-    scheduler.find_product_sums(&needed, &uses);
+    scheduler.find_product_sums(&needed, &graph.use_counts(&needed, outputs));
     let copied_outputs = scheduler.settle(outputs, &needed);
     let mut is_output = vec![false; graph.len()];
     for output in outputs {
@@ -136,7 +137,7 @@ fn views_of_placements(graph: &Graph, needed: &[bool], outputs: &[NodeId]) -> Ve
     for id in graph.ids().filter(|id| needed[id.index()]) {
         let node = graph.node(id);
         if !matches!(node.op.def().lowering(), Lowering::Place) {
-            for input in &node.inputs {
+            for input in node.inputs {
                 left[input.index()] = false;
             }
         }
@@ -159,17 +160,15 @@ pub(crate) fn twin_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
     };
     // What only runs as a function of a pair is none of the two: the other one has another twin.
     let other = op.twin.filter(|_| node.op.is(op))?.other(op);
-    graph.find(&Node {
-        op: Op::new(other, node.op.attr.clone()),
-        ..node.clone()
-    })
+    let other = Op::new(other, node.op.attr.clone());
+    graph.find(&other, node.inputs)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Absent,
     /// Computed by the chain at this position, but only in registers.
-    InChain(usize),
+    InChain(u32),
     InMemory,
 }
 
@@ -189,7 +188,10 @@ struct Scheduler<'a> {
     /// What long chains of views show.
     static_views: FxHashMap<NodeId, Option<View>>,
     state: Vec<State>,
-    views: Vec<Option<Box<View>>>,
+    /// The last chain that looked at each instruction, by number.
+    seen: Vec<u32>,
+    n_chains: u32,
+    views: Views,
     homes: Vec<Option<Home>>,
     works: Vec<Work>,
 }
@@ -205,7 +207,7 @@ impl Scheduler<'_> {
             };
             if node.op.is(&ew::ADD) && node.inputs.iter().all(is_term) {
                 self.is_sum[id.index()] = true;
-                for input in &node.inputs {
+                for input in node.inputs {
                     self.absorbed[input.index()] = true;
                 }
             }
@@ -213,14 +215,14 @@ impl Scheduler<'_> {
         // From the last sum down: each term adds to what the sum that reads it adds to.
         for id in self.graph.ids().rev().filter(|id| self.is_sum[id.index()]) {
             let total = self.adds_to[id.index()].unwrap_or(id);
-            for input in &self.graph.node(id).inputs {
+            for input in self.graph.inputs(id) {
                 self.adds_to[input.index()] = Some(total);
             }
         }
     }
 
     fn lowering(&self, id: NodeId) -> Lowering {
-        self.graph.node(id).op.def().lowering()
+        self.graph.op(id).def().lowering()
     }
 
     fn is_map(&self, id: NodeId) -> bool {
@@ -267,7 +269,8 @@ impl Scheduler<'_> {
         for (at, &output) in outputs.iter().enumerate() {
             match self.base_of(output) {
                 Some(base) if self.homes[base.index()].is_none() => {
-                    self.homes[base.index()] = Some(Home::Output(at));
+                    let at = u16::try_from(at).expect("fewer than 2¹⁶ outputs");
+                    self.homes[base.index()] = Some(Home::Output { at, offset: 0 });
                 }
                 _ => copied.push(at),
             }
@@ -328,8 +331,8 @@ impl Scheduler<'_> {
         match self.lowering(id) {
             Lowering::MatMul => self.product(id, id, false),
             Lowering::Reduce(kind) => {
-                let input = self.operand(self.graph.node(id).inputs[0]);
-                let axes = Dims::from_slice(self.graph.node(id).op.attr.as_ints());
+                let input = self.operand(self.graph.inputs(id)[0]);
+                let axes = Dims::from_slice(self.graph.op(id).attr.as_ints());
                 self.works.push(Work::Reduce {
                     out: id,
                     input,
@@ -338,7 +341,7 @@ impl Scheduler<'_> {
                 });
             }
             Lowering::Indexed(kind) => {
-                let input = self.operand(self.graph.node(id).inputs[0]);
+                let input = self.operand(self.graph.inputs(id)[0]);
                 self.works.push(Work::Indexed {
                     out: id,
                     input,
@@ -346,12 +349,12 @@ impl Scheduler<'_> {
                 });
             }
             Lowering::Recurrence => {
-                let inputs = self.graph.node(id).inputs.clone();
+                let inputs = self.graph.inputs(id);
                 let (a, b) = (self.operand(inputs[0]), self.operand(inputs[1]));
                 self.works.push(Work::Recurrence { out: id, a, b });
             }
             Lowering::Rows(kind) => {
-                let node = self.graph.node(id).clone();
+                let node = self.graph.node(id).to_owned();
                 let first = self.operand(node.inputs[0]);
                 let last = self.operand(node.inputs[node.inputs.len() - 1]);
                 self.works.push(Work::Rows {
@@ -367,7 +370,7 @@ impl Scheduler<'_> {
             // and elementwise instructions would be followed back recursively.
             Lowering::View => {
                 if !self.left_to_placements[id.index()] {
-                    self.operand(id);
+                    self.bring(id);
                 }
                 return;
             }
@@ -377,7 +380,7 @@ impl Scheduler<'_> {
     }
 
     fn product(&mut self, out: NodeId, product: NodeId, accumulate: bool) {
-        let inputs = self.graph.node(product).inputs.clone();
+        let inputs = self.graph.inputs(product);
         let (a, b) = (self.operand(inputs[0]), self.operand(inputs[1]));
         self.works.push(Work::MatMul {
             out,
@@ -390,7 +393,7 @@ impl Scheduler<'_> {
     fn place(&mut self, id: NodeId) {
         self.compute_small_pieces(id);
         let mut end = 0;
-        let (axis, size, _) = layout::placement(&self.graph.node(id).op.attr);
+        let (axis, size, _) = layout::placement(&self.graph.op(id).attr);
         let whole = View::whole(id, self.graph.shape(id));
         let stride = whole.strides[axis].unsigned_abs();
         let gap = |from: usize, to: usize| {
@@ -430,11 +433,11 @@ impl Scheduler<'_> {
     /// of numbers side by side would else be as many kernel calls.
     fn compute_small_pieces(&mut self, id: NodeId) {
         let mut shapes: Vec<(Shape, Vec<NodeId>)> = Vec::new();
-        for &piece in &self.graph.node(id).inputs {
+        for &piece in self.graph.inputs(id) {
             let left = self.left_to_placements[piece.index()]
                 && matches!(self.lowering(piece), Lowering::View);
             let base = if left {
-                self.graph.node(piece).inputs[0]
+                self.graph.inputs(piece)[0]
             } else {
                 piece
             };
@@ -461,8 +464,8 @@ impl Scheduler<'_> {
 
     /// How to read an instruction's value, which is brought into memory if it is not there.
     fn operand(&mut self, id: NodeId) -> View {
-        if let Some(view) = &self.views[id.index()] {
-            return View::clone(view);
+        if let Some(view) = self.views.get(id, self.graph.shape(id)) {
+            return view.to_owned();
         }
         let node = self.graph.node(id);
         let view = match node.op.def().lowering() {
@@ -483,8 +486,19 @@ impl Scheduler<'_> {
             }
             _ => View::whole(id, &node.shape),
         };
-        self.views[id.index()] = Some(Box::new(view.clone()));
+        debug_assert_eq!(
+            view.shape, *node.shape,
+            "views have their instruction's shape"
+        );
+        self.views.set(id, &view);
         view
+    }
+
+    /// Brings an instruction's value into memory if it is not there.
+    fn bring(&mut self, id: NodeId) {
+        if !self.views.has(id) {
+            self.operand(id);
+        }
     }
 
     /// Brings an elementwise instruction's value into memory.
@@ -497,8 +511,8 @@ impl Scheduler<'_> {
     }
 
     /// Lets a chain that has computed a value store it as well.
-    fn store(&mut self, id: NodeId, at: usize) {
-        if let Work::Map { stores, .. } = &mut self.works[at] {
+    fn store(&mut self, id: NodeId, at: u32) {
+        if let Work::Map { stores, .. } = &mut self.works[at as usize] {
             stores.push(id);
         }
         self.state[id.index()] = State::InMemory;
@@ -508,24 +522,31 @@ impl Scheduler<'_> {
     fn chain(&mut self, roots: &[NodeId]) {
         let shape = self.graph.shape(roots[0]).clone();
         let (mut members, mut open) = (roots.to_vec(), roots.to_vec());
-        let (mut seen, mut n_again) = (FxHashSet::from_iter(roots.iter().copied()), 0);
+        self.n_chains += 1;
+        let (number, mut n_again) = (self.n_chains, 0);
+        for root in roots {
+            self.seen[root.index()] = number;
+        }
+        let graph = self.graph;
         while let Some(member) = open.pop() {
-            for input in self.graph.node(member).inputs.clone() {
-                if !seen.insert(input) {
+            for &input in graph.inputs(member) {
+                if std::mem::replace(&mut self.seen[input.index()], number) == number {
                     continue;
                 }
                 if self.joins(input, &shape, &mut n_again) {
                     members.push(input);
                     open.push(input);
                 } else {
-                    self.operand(input);
+                    self.bring(input);
                 }
             }
         }
         let mut stores = roots.to_vec();
-        self.add_twins(&mut members, &mut stores, &mut seen);
+        self.add_twins(&mut members, &mut stores, number);
         members.sort_unstable();
-        let at = self.works.len();
+        // Bringing an operand may have run a chain, which looked at the same instructions.
+        members.dedup();
+        let at = u32::try_from(self.works.len()).expect("fewer than 2³² kernel calls");
         for &member in &members {
             if self.state[member.index()] == State::Absent {
                 self.state[member.index()] = State::InChain(at);
@@ -543,19 +564,14 @@ impl Scheduler<'_> {
 
     /// Lets a chain with one function of a pair compute and store the other too, if the program needs it
     /// later: computed there it would take as long again.
-    fn add_twins(
-        &self,
-        members: &mut Vec<NodeId>,
-        stores: &mut Vec<NodeId>,
-        seen: &mut FxHashSet<NodeId>,
-    ) {
+    fn add_twins(&mut self, members: &mut Vec<NodeId>, stores: &mut Vec<NodeId>, number: u32) {
         for at in 0..members.len() {
             let id = members[at];
             let Some(twin) = twin_of(self.graph, id) else {
                 continue;
             };
             let waits = self.needed[twin.index()] && self.state[twin.index()] == State::Absent;
-            if waits && seen.insert(twin) {
+            if waits && std::mem::replace(&mut self.seen[twin.index()], number) != number {
                 members.push(twin);
                 stores.push(twin);
             }

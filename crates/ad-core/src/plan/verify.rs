@@ -91,7 +91,7 @@ impl Spaces {
     }
 
     /// `len` elements from an address on.
-    #[inline]
+    #[inline(always)]
     fn region(&self, at: Loc, len: usize) -> Result<Region, String> {
         let (space, start) = (at.space().0, at.offset());
         if len == 0 {
@@ -105,7 +105,7 @@ impl Spaces {
         let end = start.checked_add(len);
         match (end, self.lens.get(usize::from(space))) {
             (Some(end), Some(&size)) if end <= size => Ok(Region { space, start, end }),
-            (_, size) => Err(format!("{len} elements at {at:?} of a space of {size:?}")),
+            (_, size) => Err(outside(at, len, size)),
         }
     }
 
@@ -138,7 +138,7 @@ impl Spaces {
         self.writable(self.read(at, axes)?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn writable(&self, region: Region) -> Result<Region, String> {
         let space = usize::from(region.space);
         let arena = space == usize::from(Space::ARENA.0);
@@ -176,14 +176,25 @@ impl Spaces {
             return Err("blocks of nothing".into());
         }
         let mut stored: Vec<Region> = Vec::new();
+        let mut store = |dst: &Lane| -> Result<(), String> {
+            if dst.motion == Motion::Moves {
+                stored.push(self.writable(self.region(dst.at, len)?)?);
+            }
+            Ok(())
+        };
         for step in steps {
-            for dst in results(step) {
-                if dst.motion == Motion::Moves {
-                    stored.push(self.writable(self.region(dst.at, len)?)?);
+            match step {
+                Step::Run { dst, .. } => store(dst)?,
+                Step::Twin { first, second, .. } => {
+                    store(first)?;
+                    store(second)?;
                 }
+                Step::Gather(_) => {}
             }
         }
-        stored.sort_unstable();
+        if !stored.is_sorted() {
+            stored.sort_unstable();
+        }
         if let Some(pair) = stored.windows(2).find(|pair| pair[0].overlaps(pair[1])) {
             return Err(format!("stores {pair:?}"));
         }
@@ -195,35 +206,31 @@ impl Spaces {
         };
         for step in steps {
             match step {
-                Step::Run { a, b, .. } => {
+                Step::Run { dst, a, b, .. } => {
                     chain.operand(*a)?;
                     if b.at != a.at || b.motion != a.motion {
                         chain.operand(*b)?;
                     }
+                    chain.result(*dst)?;
                 }
-                Step::Twin { a, .. } => chain.operand(*a)?,
+                Step::Twin {
+                    first, second, a, ..
+                } => {
+                    chain.operand(*a)?;
+                    chain.result(*first)?;
+                    chain.result(*second)?;
+                }
                 Step::Gather(gather) => chain.gather(gather)?,
-            }
-            for dst in results(step) {
-                match dst.motion {
-                    Motion::Moves => {}
-                    Motion::Stays => chain.register(dst.at)?,
-                    Motion::Repeats(_) => return Err("a result that repeats".into()),
-                }
             }
         }
         Ok(())
     }
 }
 
-/// Where the results of a step go.
-fn results<T>(step: &Step<T>) -> impl Iterator<Item = Lane> + use<T> {
-    let both = match step {
-        Step::Run { dst, .. } => [Some(*dst), None],
-        Step::Twin { first, second, .. } => [Some(*first), Some(*second)],
-        Step::Gather(_) => [None, None],
-    };
-    both.into_iter().flatten()
+/// What is wrong with elements that are not inside of their space.
+#[cold]
+fn outside(at: Loc, len: usize, size: Option<&usize>) -> String {
+    format!("{len} elements at {at:?} of a space of {size:?}")
 }
 
 /// A chain while its steps are checked.
@@ -237,6 +244,7 @@ struct Chain<'a> {
 
 impl Chain<'_> {
     /// A block of scratch memory.
+    #[inline(always)]
     fn register(&self, at: Loc) -> Result<(), String> {
         if at.space() != Space::SCRATCH {
             return Err(format!("a register at {at:?}"));
@@ -244,6 +252,17 @@ impl Chain<'_> {
         self.spaces.region(at, self.block.min(self.len)).map(|_| ())
     }
 
+    /// A result: what goes to memory was looked at before.
+    #[inline(always)]
+    fn result(&self, lane: Lane) -> Result<(), String> {
+        match lane.motion {
+            Motion::Moves => Ok(()),
+            Motion::Stays => self.register(lane.at),
+            Motion::Repeats(_) => Err("a result that repeats".into()),
+        }
+    }
+
+    #[inline]
     fn operand(&self, lane: Lane) -> Result<(), String> {
         match lane.motion {
             Motion::Stays => self.register(lane.at),
@@ -275,7 +294,20 @@ impl Chain<'_> {
     }
 
     /// Refuses what overlaps a store, unless it `moves` along with the very same elements.
+    #[inline(always)]
     fn apart(&self, read: Region, moves: bool) -> Result<(), String> {
+        // Most operands lie before or behind all that is stored, or in another space.
+        let (Some(first), Some(last)) = (self.stored.first(), self.stored.last()) else {
+            return Ok(());
+        };
+        let before = (read.space, read.end) <= (first.space, first.start);
+        if before || (read.space, read.start) >= (last.space, last.end) {
+            return Ok(());
+        }
+        self.apart_from_each(read, moves)
+    }
+
+    fn apart_from_each(&self, read: Region, moves: bool) -> Result<(), String> {
         let before = self
             .stored
             .partition_point(|stored| (stored.space, stored.end) <= (read.space, read.start));
@@ -291,8 +323,8 @@ impl Chain<'_> {
 /// From the first to the last kernel call that reads or writes a buffer.
 #[derive(Clone, Copy, Debug)]
 struct Life {
-    first: usize,
-    last: usize,
+    first: u32,
+    last: u32,
     /// Whether another buffer has its memory by now.
     over: bool,
 }
@@ -319,6 +351,8 @@ impl Lives {
     /// A kernel call reads or writes a buffer.
     #[inline]
     pub(super) fn touch(&mut self, buffer: NodeId, at: usize) {
+        // The scheduler refuses more calls than that.
+        let at = at as u32;
         match &mut self.lives[buffer.index()] {
             Some(life) => {
                 if life.over {
@@ -351,24 +385,60 @@ impl Lives {
         if let Some(buffer) = self.late {
             return Err(format!("buffer {} was written over", buffer.index()));
         }
-        // Ends of lives by call, and what is alive by offset.
-        let calls = self.lives.iter().flatten().map(|life| life.last + 1);
-        let mut ending: Vec<Vec<NodeId>> = vec![Vec::new(); calls.max().unwrap_or(0)];
-        let mut alive: BTreeMap<usize, (usize, NodeId)> = BTreeMap::new();
-        let mut now = 0;
-        for &buffer in &self.order {
-            let life = self.lives[buffer.index()].expect("it is in the list");
+        let mut places: Vec<(usize, usize, u32)> = Vec::with_capacity(self.order.len());
+        for (at, &buffer) in self.order.iter().enumerate() {
             let (start, len) =
                 place(buffer).ok_or_else(|| "a buffer without memory".to_string())?;
-            for ended in ending[now..life.first].iter_mut().flat_map(std::mem::take) {
-                let start = place(ended).map_or(0, |place| place.0);
-                if alive.get(&start).is_some_and(|alive| alive.1 == ended) {
+            if len > 0 {
+                places.push((start, start + len, at as u32));
+            }
+        }
+        places.sort_unstable();
+        // Groups of buffers that overlap in memory, each of which shares none with the others.
+        let mut rest = &places[..];
+        while let Some(&(_, mut end, _)) = rest.first() {
+            let mut len = 1;
+            while let Some(next) = rest.get(len)
+                && next.0 < end
+            {
+                end = end.max(next.1);
+                len += 1;
+            }
+            let (group, behind) = rest.split_at(len);
+            if len > 1 {
+                self.check_group(group, &taken_from)?;
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Whether buffers, (start, end, place in the order) each, that are in use together lie apart.
+    fn check_group(
+        &self,
+        group: &[(usize, usize, u32)],
+        taken_from: impl Fn(NodeId) -> Option<NodeId>,
+    ) -> Result<(), String> {
+        let buffer_of = |at: u32| self.order[at as usize];
+        let life_of = |at: u32| self.lives[buffer_of(at).index()].expect("it is in the list");
+        let mut group = group.to_vec();
+        group.sort_unstable_by_key(|&(_, _, at)| at);
+        // The same by the ends of their lives, and what is alive by offset.
+        let mut ending = group.clone();
+        ending.sort_unstable_by_key(|&(_, _, at)| life_of(at).last);
+        let mut ending = ending.into_iter().peekable();
+        let mut alive: BTreeMap<usize, (usize, NodeId)> = BTreeMap::new();
+        for &(start, end, at) in &group {
+            let (buffer, life) = (buffer_of(at), life_of(at));
+            while let Some((start, _, ended)) =
+                ending.next_if(|&(_, _, ended)| life_of(ended).last < life.first)
+            {
+                if alive
+                    .get(&start)
+                    .is_some_and(|alive| alive.1 == buffer_of(ended))
+                {
                     alive.remove(&start);
                 }
-            }
-            now = life.first;
-            if len == 0 {
-                continue;
             }
             if let Some(old) = taken_from(buffer)
                 && self.lives[old.index()].is_some_and(|old| old.over && old.last == life.first)
@@ -376,18 +446,16 @@ impl Lives {
             {
                 alive.remove(&start);
             }
-            let before = alive.range(..start + len).next_back();
-            if let Some((&from, &(end, other))) = before
-                && end > start
+            let before = alive.range(..end).next_back();
+            if let Some((&from, &(other_end, other))) = before
+                && other_end > start
             {
                 let [a, b] = [buffer, other].map(NodeId::index);
                 return Err(format!(
-                    "buffer {a} at {start}..{} and buffer {b} at {from}..{end}",
-                    start + len
+                    "buffer {a} at {start}..{end} and buffer {b} at {from}..{other_end}"
                 ));
             }
-            alive.insert(start, (start + len, buffer));
-            ending[life.last].push(buffer);
+            alive.insert(start, (end, buffer));
         }
         Ok(())
     }

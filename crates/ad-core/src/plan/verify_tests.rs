@@ -35,7 +35,7 @@ fn plan() -> Plan<f64> {
     let square = graph.map1(&ew::SQUARE, placed);
     let taken = graph.gather(activated, 0, &[29, 0, 3]);
     let added = {
-        let like = Op::new(&indexed::SCATTER_ADD, graph.node(taken).op.attr.clone());
+        let like = Op::new(&indexed::SCATTER_ADD, graph.op(taken).attr.clone());
         graph.push(like, [taken].as_slice().into())
     };
     let factors = graph.slice(columns, 0, 0, 29);
@@ -194,7 +194,7 @@ fn results_over_operands_are_refused() {
     assert!(n_checked > 4, "{n_checked}");
 }
 
-fn interval(buffer: usize, len: usize, first: usize, last: usize) -> Interval {
+fn interval(buffer: usize, len: usize, first: u32, last: u32) -> Interval {
     Interval {
         buffer: NodeId::from_index(buffer),
         len,
@@ -211,7 +211,7 @@ fn lives(intervals: &[Interval]) -> Lives {
     for at in 0..=last.unwrap_or(0) {
         for interval in intervals {
             if at == interval.first || at == interval.last {
-                lives.touch(interval.buffer, at);
+                lives.touch(interval.buffer, at as usize);
             }
         }
     }
@@ -223,7 +223,7 @@ proptest! {
     /// same time, it does not.
     #[test]
     fn buffers_that_are_alive_together_may_not_overlap(
-        raw in prop::collection::vec((1_usize..50, 0_usize..20, 0_usize..10), 2..30),
+        raw in prop::collection::vec((1_usize..50, 0_u32..20, 0_u32..10), 2..30),
         which in any::<prop::sample::Index>(),
     ) {
         let intervals: Vec<_> = raw
@@ -231,10 +231,10 @@ proptest! {
             .enumerate()
             .map(|(i, &(len, first, life))| interval(i, len, first, first + life))
             .collect();
-        let offsets = assign(&intervals, intervals.len(), 8).unwrap().offsets;
+        let offsets = assign(&intervals, 8).unwrap().offsets;
         let lives = lives(&intervals);
-        let check = |offsets: &[Option<usize>]| {
-            let place = |id: NodeId| Some((offsets[id.index()]?, intervals[id.index()].len));
+        let check = |offsets: &[usize]| {
+            let place = |id: NodeId| Some((offsets[id.index()], intervals[id.index()].len));
             lives.check(place, |_| None)
         };
         prop_assert_eq!(check(&offsets), Ok(()));
@@ -243,7 +243,7 @@ proptest! {
             let (a, b) = (&intervals[moved], &intervals[other]);
             if other != moved && a.first <= b.last && b.first <= a.last {
                 let mut offsets = offsets.clone();
-                offsets[moved] = offsets[other].map(|offset| offset + b.len - 1);
+                offsets[moved] = offsets[other] + b.len - 1;
                 prop_assert!(check(&offsets).is_err(), "{} over {}", moved, other);
             }
         }

@@ -12,6 +12,101 @@ pub(crate) struct View {
     pub(crate) strides: Dims<isize>,
 }
 
+/// A view of which sizes and strides are kept elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ViewRef<'a> {
+    pub(crate) base: NodeId,
+    pub(crate) offset: usize,
+    pub(crate) shape: &'a Shape,
+    pub(crate) strides: &'a [isize],
+}
+
+/// How instructions are read from memory, for those that are: a base, an offset and strides each, side
+/// by side. The sizes are those of the instruction.
+#[derive(Debug)]
+pub(crate) struct Views {
+    /// One more than the place of each instruction's first number; 0 where there is none.
+    places: Vec<u32>,
+    numbers: Vec<isize>,
+}
+
+impl Views {
+    pub(crate) fn new(n_nodes: usize) -> Self {
+        Self {
+            places: vec![0; n_nodes],
+            numbers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn has(&self, id: NodeId) -> bool {
+        self.places[id.index()] != 0
+    }
+
+    /// The view of an instruction of this shape.
+    pub(crate) fn get<'a>(&'a self, id: NodeId, shape: &'a Shape) -> Option<ViewRef<'a>> {
+        let place = (self.places[id.index()] as usize).checked_sub(1)?;
+        let numbers = &self.numbers[place..][..2 + shape.rank()];
+        Some(ViewRef {
+            base: NodeId::from_index(numbers[0] as usize),
+            offset: numbers[1] as usize,
+            shape,
+            strides: &numbers[2..],
+        })
+    }
+
+    /// # Panics
+    /// If the numbers of all views are more than 2³²: those of 10⁹ instructions.
+    pub(crate) fn set(&mut self, id: NodeId, view: &View) {
+        let place = u32::try_from(self.numbers.len() + 1);
+        self.places[id.index()] = place.expect("fewer than 2³² numbers");
+        self.numbers.push(view.base.index() as isize);
+        self.numbers.push(view.offset as isize);
+        self.numbers.extend_from_slice(&view.strides);
+    }
+}
+
+impl ViewRef<'_> {
+    pub(crate) fn to_owned(self) -> View {
+        View {
+            base: self.base,
+            offset: self.offset,
+            shape: self.shape.clone(),
+            strides: Dims::from_slice(self.strides),
+        }
+    }
+
+    /// Whether the elements lie one after the other in row-major order.
+    pub(crate) fn is_contiguous(self) -> bool {
+        let (mut expected, mut follows) = (1, true);
+        for (&size, &stride) in self.shape.dims().iter().zip(self.strides).rev() {
+            follows &= size == 1 || stride == expected;
+            expected *= size as isize;
+        }
+        follows || self.shape.len() == 0
+    }
+
+    /// The shape and strides with axes of size 1 dropped and axes that follow each other merged.
+    pub(crate) fn merged(self) -> (Dims, Dims<isize>) {
+        let (mut dims, mut strides) = (Dims::new(), Dims::new());
+        for (&size, &stride) in self.shape.dims().iter().zip(self.strides) {
+            if size == 1 {
+                continue;
+            }
+            match (dims.last_mut(), strides.last_mut()) {
+                (Some(last_size), Some(last_stride)) if *last_stride == stride * size as isize => {
+                    *last_size *= size;
+                    *last_stride = stride;
+                }
+                _ => {
+                    dims.push(size);
+                    strides.push(stride);
+                }
+            }
+        }
+        (dims, strides)
+    }
+}
+
 impl View {
     /// All of a row-major array.
     pub(crate) fn whole(base: NodeId, shape: &Shape) -> Self {
@@ -23,14 +118,18 @@ impl View {
         }
     }
 
+    pub(crate) fn as_ref(&self) -> ViewRef<'_> {
+        ViewRef {
+            base: self.base,
+            offset: self.offset,
+            shape: &self.shape,
+            strides: &self.strides,
+        }
+    }
+
     /// Whether the elements lie one after the other in row-major order.
     pub(crate) fn is_contiguous(&self) -> bool {
-        let expected = self.shape.row_major();
-        let axes = 0..self.shape.rank();
-        self.shape.len() == 0
-            || axes
-                .into_iter()
-                .all(|axis| self.shape.dims()[axis] == 1 || self.strides[axis] == expected[axis])
+        self.as_ref().is_contiguous()
     }
 
     /// The same elements in the same order under another shape, if strides can say it.
@@ -51,7 +150,7 @@ impl View {
     /// Strides for another shape: runs of axes that are contiguous among themselves can be split
     /// and merged freely, so both shapes are cut into groups of equal sizes.
     fn restride(&self, shape: &Shape) -> Option<Dims<isize>> {
-        let (old_dims, old_strides) = self.merged();
+        let (old_dims, old_strides) = self.as_ref().merged();
         let mut strides = Dims::from_elem(0, shape.rank());
         let mut old = old_dims.iter().zip(&old_strides).rev();
         let (mut left, mut stride) = (1, 1);
@@ -72,27 +171,6 @@ impl View {
             left /= size;
         }
         Some(strides)
-    }
-
-    /// The shape and strides with axes of size 1 dropped and axes that follow each other merged.
-    pub(crate) fn merged(&self) -> (Dims, Dims<isize>) {
-        let (mut dims, mut strides) = (Dims::new(), Dims::new());
-        for (&size, &stride) in self.shape.dims().iter().zip(&self.strides) {
-            if size == 1 {
-                continue;
-            }
-            match (dims.last_mut(), strides.last_mut()) {
-                (Some(last_size), Some(last_stride)) if *last_stride == stride * size as isize => {
-                    *last_size *= size;
-                    *last_stride = stride;
-                }
-                _ => {
-                    dims.push(size);
-                    strides.push(stride);
-                }
-            }
-        }
-        (dims, strides)
     }
 }
 

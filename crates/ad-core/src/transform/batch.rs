@@ -82,7 +82,7 @@ pub(crate) fn batch_within(
     for id in graph.ids() {
         let at = id.index();
         if needed[at] && depends[at] && moved[at].is_none() {
-            let node = graph.node(id).clone();
+            let node = graph.node(id).to_owned();
             let stacked = |input: &NodeId| moved[input.index()];
             let inputs = node.inputs.iter();
             let inputs: Vec<_> = inputs.map(|i| stacked(i).unwrap_or(*i)).collect();

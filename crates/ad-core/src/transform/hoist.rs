@@ -8,7 +8,7 @@
 //! Such multiplications form chains. A chain is read once, at its head, and what lies inside of it is
 //! left out of the copy, so that the copy is never longer than the program.
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, count};
 use crate::ops::elementwise as ew;
 
 /// Copies the program with coefficients gathered, where the inner product has no other reader.
@@ -27,6 +27,7 @@ pub(crate) fn hoist_coefficients(
         new: graph.without_nodes(),
         moved: vec![None; graph.len()],
     };
+    hoist.new.reserve(count(&needed));
     hoist.find_inner(&needed, &targets);
     for id in graph.ids().filter(|id| needed[id.index()]) {
         if !hoist.inner[id.index()] {
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
     use crate::shape::Shape;
 
-    /// c₁·(c₂·(…·(cₙ·v))) becomes (c₁·c₂·…·cₙ)·v, whatever n is, with one multiplication a link.
+    /// c₁·(c₂·(…·(cₙ·v))) becomes (c₁·c₂·…·cₙ)·v, whatever n is, with one multiplication per link.
     #[test]
     fn a_chain_is_copied_once() {
         for n in [10, 100, 1000] {

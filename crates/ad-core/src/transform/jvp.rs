@@ -28,11 +28,11 @@ pub(crate) fn jvp(
 }
 
 fn tangent_of(graph: &mut Graph, id: NodeId, tangents: &[Option<NodeId>]) -> Option<NodeId> {
-    let inputs = &graph.node(id).inputs;
+    let inputs = graph.inputs(id);
     if inputs.iter().all(|input| tangents[input.index()].is_none()) {
         return None;
     }
-    let node = graph.node(id).clone();
+    let node = graph.node(id).to_owned();
     let site = Site {
         op: &node.op,
         inputs: &node.inputs,

@@ -12,7 +12,7 @@ pub(crate) fn leading(graph: &mut Graph, id: NodeId, len: usize) -> Option<NodeI
     // An instruction that many others read is cut once.
     let mut cut: FxHashMap<NodeId, Option<NodeId>> = FxHashMap::default();
     for at in cone(graph, id) {
-        let node = graph.node(at).clone();
+        let node = graph.node(at).to_owned();
         let shorter = if node.op.is(&layout::RESHAPE) {
             of_product(graph, node.inputs[0], len)
         } else if is_inside(graph, at) && node.inputs.iter().any(|x| cut[x].is_some()) {
@@ -43,7 +43,7 @@ pub(crate) fn row_width(graph: &Graph, id: NodeId) -> Option<usize> {
 
 /// Whether an instruction is elementwise: its operands then have its shape.
 fn is_inside(graph: &Graph, id: NodeId) -> bool {
-    matches!(graph.node(id).op.def().lowering(), Lowering::Map(_))
+    matches!(graph.op(id).def().lowering(), Lowering::Map(_))
 }
 
 /// An instruction and what it is elementwise in, each once and operands first.
@@ -53,7 +53,7 @@ fn cone(graph: &Graph, id: NodeId) -> Vec<NodeId> {
     while let Some(&at) = all.get(next) {
         next += 1;
         if is_inside(graph, at) {
-            let inputs = graph.node(at).inputs.iter().copied();
+            let inputs = graph.inputs(at).iter().copied();
             all.extend(inputs.filter(|&input| seen.insert(input)));
         }
     }
@@ -63,7 +63,7 @@ fn cone(graph: &Graph, id: NodeId) -> Vec<NodeId> {
 
 /// The first `len` numbers of a matrix product, row by row.
 fn of_product(graph: &mut Graph, id: NodeId, len: usize) -> Option<NodeId> {
-    let node = graph.node(id).clone();
+    let node = graph.node(id).to_owned();
     let (true, &[_, width]) = (node.op.is(&matmul::MATMUL), node.shape.dims()) else {
         return None;
     };
@@ -97,8 +97,8 @@ mod tests {
         assert_eq!(row_width(&graph, doubled), Some(5));
         let short = leading(&mut graph, doubled, 12).unwrap();
         assert_eq!(graph.shape(short).dims(), [12]);
-        let cut = graph.node(short).inputs[0];
-        let matrix = graph.node(graph.node(cut).inputs[0]).inputs[0];
+        let cut = graph.inputs(short)[0];
+        let matrix = graph.inputs(graph.node(cut).inputs[0])[0];
         assert_eq!(factors(&graph, matrix), [vec![3, 4], vec![4, 5]]);
         let vector = graph.input(2, &Shape::new(&[30]));
         assert_eq!(leading(&mut graph, vector, 12), None);
@@ -120,7 +120,7 @@ mod tests {
         let before = graph.len();
         let short = leading(&mut graph, y, 12).unwrap();
         assert_eq!(graph.shape(short).dims(), [12]);
-        // Two instructions a step, and the product of fewer rows: slice, product, reshape, slice.
+        // Two instructions per step, and the product of fewer rows: slice, product, reshape, slice.
         assert_eq!(graph.len() - before, 2 * 1000 + 4);
     }
 

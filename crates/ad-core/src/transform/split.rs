@@ -4,7 +4,7 @@
 //! the residuals, is kept in one block of memory. The other part is linear in the tangents and runs
 //! once for each of them.
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, count};
 use crate::ops::Lowering;
 use crate::shape::{MAX_LEN, Shape};
 
@@ -59,11 +59,13 @@ pub(crate) fn split(
                 block: &block,
                 block_input,
             };
-            let needed = graph.needed_for([output]);
-            for id in graph
-                .ids()
-                .filter(|id| needed[id.index()] && depends[id.index()])
-            {
+            let mut needed = graph.needed_for([output]);
+            for (needed, depends) in needed.iter_mut().zip(&depends) {
+                *needed &= depends;
+            }
+            // What is kept is read by a slice and a reshape.
+            part.new.reserve(2 * count(&needed));
+            for id in graph.ids().filter(|id| needed[id.index()]) {
                 part.copy(id);
             }
             let output = part.import(output);
@@ -102,7 +104,7 @@ impl Block {
             .ids()
             .filter(|id| needed[id.index()] && depends[id.index()])
         {
-            for &input in &graph.node(id).inputs {
+            for &input in graph.inputs(id) {
                 if !depends[input.index()] {
                     block.keep(graph, input);
                 }
@@ -141,10 +143,10 @@ impl Block {
     }
 
     fn keep(&mut self, graph: &Graph, mut id: NodeId) {
-        while let Lowering::View = graph.node(id).op.def().lowering() {
-            id = graph.node(id).inputs[0];
+        while let Lowering::View = graph.op(id).def().lowering() {
+            id = graph.inputs(id)[0];
         }
-        let source = matches!(graph.node(id).op.def().lowering(), Lowering::Source);
+        let source = matches!(graph.op(id).def().lowering(), Lowering::Source);
         if source || self.places[id.index()].is_some() {
             return;
         }
@@ -195,7 +197,7 @@ impl Part<'_> {
         while let Some(&next) = open.last() {
             let missing = |input: &NodeId| self.moved[input.index()].is_none();
             let kept = self.block.places[next.index()].is_some();
-            let inputs = self.old.node(next).inputs.iter();
+            let inputs = self.old.inputs(next).iter();
             let before = open.len();
             if self.moved[next.index()].is_none() && !kept {
                 open.extend(inputs.copied().filter(missing));

@@ -21,7 +21,7 @@ pub(crate) fn directional(
 ) -> Vec<Option<NodeId>> {
     let depends = graph.depending_on(&[x]);
     let needed = graph.needed_for([target]);
-    let stated = |id: NodeId| graph.node(id).op.def().rule() == Rule::Custom;
+    let stated = |id: NodeId| graph.op(id).def().rule() == Rule::Custom;
     let mut ids = graph.ids();
     if ids.any(|id| needed[id.index()] && depends[id.index()] && stated(id)) {
         return nested(graph, target, (x, v), order);
@@ -81,7 +81,7 @@ impl Parts {
     fn of(&mut self, graph: &mut Graph, id: NodeId) -> NodeId {
         while self.moved.len() < graph.len() {
             let next = NodeId::from_index(self.moved.len());
-            let node = graph.node(next).clone();
+            let node = graph.node(next).to_owned();
             let operands = node.inputs.iter().map(|x| self.moved[x.index()]);
             let inputs: Operands = operands.collect();
             let def = node.op.def();
@@ -137,7 +137,7 @@ impl<'g> Series<'g> {
     /// Takes in the instructions that were pushed since the last time.
     fn catch_up(&mut self) {
         for at in self.depends.len()..self.graph.len() {
-            let inputs = &self.graph.node(NodeId::from_index(at)).inputs;
+            let inputs = self.graph.inputs(NodeId::from_index(at));
             let depends = inputs.iter().any(|input| self.depends[input.index()]);
             self.depends.push(depends);
         }
@@ -155,7 +155,7 @@ impl<'g> Series<'g> {
                 continue;
             }
             self.orders[at] = order;
-            let node = self.graph.node(id).clone();
+            let node = self.graph.node(id).to_owned();
             work.extend(node.inputs.iter().map(|&input| (input, order)));
             for slope in self.slopes_of(id).into_iter().flatten() {
                 work.push((slope, order - 1));
@@ -168,7 +168,7 @@ impl<'g> Series<'g> {
         if let Some(slopes) = &self.slopes[id.index()] {
             return slopes.clone();
         }
-        let node = self.graph.node(id).clone();
+        let node = self.graph.node(id).to_owned();
         let (op, inputs) = (&node.op, &node.inputs[..]);
         let site = Site {
             op,
@@ -208,7 +208,7 @@ impl<'g> Series<'g> {
     }
 
     fn next(&mut self, id: NodeId, k: usize) -> Option<NodeId> {
-        let node = self.graph.node(id).clone();
+        let node = self.graph.node(id).to_owned();
         let (op, inputs) = (&node.op, &node.inputs[..]);
         let terms = match op.def().rule() {
             Rule::Constant => return None,

@@ -1,6 +1,6 @@
 //! The reverse sweep (reverse mode): x̄ = (∂y/∂x)ᵀ·ȳ.
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Operands};
 use crate::ops::{Rule, Site, custom, reduce};
 
 /// The cotangents of `wrt` when the instructions of `seeds` have the cotangents paired with them.
@@ -15,7 +15,7 @@ pub(crate) fn vjp(
 ) -> Vec<Option<NodeId>> {
     let depends = graph.depending_on(wrt);
     let needed = graph.needed_for(seeds.iter().map(|seed| seed.0));
-    let mut terms: Vec<Vec<NodeId>> = vec![Vec::new(); graph.len()];
+    let mut terms: Vec<Operands> = vec![Operands::new(); graph.len()];
     for &(at, cotangent) in seeds {
         terms[at.index()].push(cotangent);
     }
@@ -43,9 +43,9 @@ fn pull_back(
     id: NodeId,
     cotangent: NodeId,
     depends: &[bool],
-    terms: &mut [Vec<NodeId>],
+    terms: &mut [Operands],
 ) {
-    let node = graph.node(id).clone();
+    let node = graph.node(id).to_owned();
     let site = Site {
         op: &node.op,
         inputs: &node.inputs,

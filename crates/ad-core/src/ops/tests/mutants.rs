@@ -79,7 +79,7 @@ impl Fault {
             let mut graph = Graph::default();
             let inputs = case
                 .record(&mut graph)
-                .map_or(Vec::new(), |(_, y)| graph.node(y).inputs.to_vec());
+                .map_or(Vec::new(), |(_, y)| graph.inputs(y).to_vec());
             inputs.len() == 2 && graph.shape(inputs[0]) == graph.shape(inputs[1])
         };
         match self {

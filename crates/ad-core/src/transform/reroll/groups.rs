@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::graph::{Graph, NodeId};
 use crate::ops::elementwise as ew;
-use crate::ops::{Attr, Lowering, Op, layout, source};
+use crate::ops::{Lowering, layout, source};
 
 /// What a number is a member of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub(super) enum Class {
     /// The elements of an array.
     Elements(NodeId),
     /// A group of equal statements.
-    Group(usize),
+    Group(u32),
     /// The constants.
     Constant,
     /// Nothing but itself.
@@ -37,26 +37,27 @@ type Arguments = SmallVec<[NodeId; 2]>;
 impl Groups {
     /// The groups of what `is_free`: is no part of a long sum or product.
     pub(super) fn find(graph: &Graph, needed: &[bool], is_free: impl Fn(NodeId) -> bool) -> Self {
-        let mut known: FxHashMap<(Op, SmallVec<[Class; 2]>), usize> = FxHashMap::default();
+        let mut known: FxHashMap<(u32, [Class; 2]), usize> = FxHashMap::default();
         let mut groups = Self {
             of: graph.ids().map(|id| (Class::Itself(id), 0)).collect(),
             members: Vec::new(),
         };
         for id in graph.ids().filter(|id| needed[id.index()]) {
-            let node = graph.node(id);
             if let Some((of, at)) = element(graph, id) {
                 groups.of[id.index()] = (Class::Elements(of), at);
-            } else if node.op.is(&source::SCALAR) {
+            } else if graph.op(id).is(&source::SCALAR) {
                 groups.of[id.index()] = (Class::Constant, 0);
             } else if is_statement(graph, id) && is_free(id) {
+                let class = |x: &NodeId| groups.of[x.index()].0;
                 let arguments = groups.arguments(graph, id);
-                let classes = arguments.iter().map(|x| groups.of[x.index()].0);
-                let key = (without_constant(&node.op), classes.collect());
+                let classes = [0, 1].map(|at| arguments.get(at).map_or(Class::Constant, class));
+                let key = (without_constant(graph, id), classes);
                 let group = *known.entry(key).or_insert(groups.members.len());
                 if group == groups.members.len() {
                     groups.members.push(Vec::new());
                 }
-                groups.of[id.index()] = (Class::Group(group), 0);
+                // There are fewer groups than instructions.
+                groups.of[id.index()] = (Class::Group(group as u32), 0);
                 groups.members[group].push(id);
             }
         }
@@ -67,10 +68,13 @@ impl Groups {
     /// The operands of a statement; those that can change places are in the order of their classes,
     /// so that x·y and y·x are alike.
     pub(super) fn arguments(&self, graph: &Graph, id: NodeId) -> Arguments {
-        let node = graph.node(id);
-        let mut arguments: Arguments = node.inputs.iter().copied().collect();
-        if node.op.is(&ew::ADD) || node.op.is(&ew::MUL) {
-            arguments.sort_by_key(|x| (self.of[x.index()].0, *x));
+        let (op, inputs) = (graph.op(id), graph.inputs(id));
+        let mut arguments = Arguments::from_slice(inputs);
+        if op.is(&ew::ADD) || op.is(&ew::MUL) {
+            let key = |at: usize| (self.of[inputs[at].index()].0, inputs[at]);
+            if key(1) < key(0) {
+                arguments.swap(0, 1);
+            }
         }
         arguments
     }
@@ -80,9 +84,10 @@ impl Groups {
     fn sort(&mut self, graph: &Graph) {
         for group in 0..self.members.len() {
             let mut members = std::mem::take(&mut self.members[group]);
-            let key = |id: NodeId| -> SmallVec<[usize; 2]> {
+            let key = |id: NodeId| {
                 let arguments = self.arguments(graph, id);
-                arguments.iter().map(|x| self.of[x.index()].1).collect()
+                let place = |x: &NodeId| self.of[x.index()].1;
+                [0, 1].map(|at| arguments.get(at).map_or(0, place))
             };
             let keys: Vec<_> = members.iter().map(|&id| key(id)).collect();
             if keys
@@ -101,32 +106,33 @@ impl Groups {
 
 /// Whether an instruction is an elementwise one on single numbers.
 pub(super) fn is_statement(graph: &Graph, id: NodeId) -> bool {
-    let node = graph.node(id);
-    node.shape.rank() == 0 && matches!(node.op.def().lowering(), Lowering::Map(_))
+    graph.shape(id).rank() == 0 && matches!(graph.op(id).def().lowering(), Lowering::Map(_))
 }
 
 /// The array and the position, if an instruction is one element of a vector.
 fn element(graph: &Graph, id: NodeId) -> Option<(NodeId, usize)> {
-    let node = graph.node(id);
-    if node.shape.rank() != 0 || !node.op.is(&layout::RESHAPE) {
+    if graph.shape(id).rank() != 0 || !graph.op(id).is(&layout::RESHAPE) {
         return None;
     }
-    slice_of_one(graph, node.inputs[0])
+    slice_of_one(graph, graph.inputs(id)[0])
 }
 
 /// The array and the position, if an instruction cuts one element out of a vector.
 pub(super) fn slice_of_one(graph: &Graph, id: NodeId) -> Option<(NodeId, usize)> {
-    let slice = graph.node(id);
-    let of = *slice.inputs.first()?;
-    let one = slice.op.is(&layout::SLICE) && slice.shape.dims() == [1];
-    one.then(|| (of, slice.op.attr.as_ints()[1]))
+    let op = graph.op(id);
+    let one = op.is(&layout::SLICE) && graph.shape(id).dims() == [1];
+    one.then(|| (graph.inputs(id)[0], op.attr.as_ints()[1]))
 }
 
-/// Multiplications by and additions of constants are alike whatever the constant is.
-fn without_constant(op: &Op) -> Op {
-    if op.is(&ew::SCALE) || op.is(&ew::OFFSET) {
-        Op::new(op.def(), Attr::None)
+/// A number for what an instruction does: multiplications by and additions of constants are alike
+/// whatever the constant is.
+fn without_constant(graph: &Graph, id: NodeId) -> u32 {
+    let op = graph.op(id);
+    if op.is(&ew::SCALE) {
+        u32::MAX
+    } else if op.is(&ew::OFFSET) {
+        u32::MAX - 1
     } else {
-        op.clone()
+        graph.op_number(id)
     }
 }

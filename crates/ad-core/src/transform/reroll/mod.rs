@@ -99,6 +99,7 @@ impl Copy<'_> {
             return;
         }
         if let Class::Group(group) = class {
+            let group = group as usize;
             if let Vector::NotYet = self.vectors[group] {
                 self.vectors[group] = self.gather(group).map_or(Vector::Numbers, Vector::Array);
             }
@@ -110,7 +111,7 @@ impl Copy<'_> {
             self.sum(terms)
         } else if let Some(factors) = &self.products.factors[id.index()] {
             self.product(factors)
-        } else if self.old.node(id).op.is(&layout::PLACE) {
+        } else if self.old.op(id).is(&layout::PLACE) {
             self.placement(id)
         } else {
             self.copy(id)
@@ -143,7 +144,7 @@ impl Copy<'_> {
                         self.new.reshape(one, &Shape::scalar())
                     }
                     None => {
-                        let inputs = self.old.node(at).inputs.iter();
+                        let inputs = self.old.inputs(at).iter();
                         let before = open.len();
                         open.extend(inputs.filter(|x| self.moved[x.index()].is_none()));
                         if open.len() > before {
@@ -165,7 +166,7 @@ impl Copy<'_> {
         match class {
             // Arrays are copied before their elements are asked for.
             Class::Elements(array) => Some((self.get(array), place)),
-            Class::Group(group) => match self.vectors[group] {
+            Class::Group(group) => match self.vectors[group as usize] {
                 Vector::Array(array) => Some((array, place)),
                 _ => None,
             },
@@ -187,7 +188,7 @@ impl Copy<'_> {
             let numbers: Vec<NodeId> = members.iter().map(argument).collect();
             operands.push(self.operand(&numbers));
         }
-        let constant = |&id: &NodeId| self.old.node(id).op.attr.as_float();
+        let constant = |&id: &NodeId| self.old.op(id).attr.as_float();
         let constants: Vec<f64> = members.iter().map(constant).collect();
         let vector = if all_equal(&constants) {
             self.new.push(first.op.clone(), operands)
@@ -216,7 +217,7 @@ impl Copy<'_> {
         }
         let class = self.groups.of[numbers[0].index()].0;
         if class == Class::Constant {
-            let value = |id: &NodeId| self.old.node(*id).op.attr.as_float();
+            let value = |id: &NodeId| self.old.op(*id).attr.as_float();
             let values: Vec<f64> = numbers.iter().map(value).collect();
             return self.new.constant(values, &shape);
         }
@@ -237,6 +238,7 @@ impl Copy<'_> {
         let Class::Group(group) = class else {
             unreachable!("different numbers of one class are members of something")
         };
+        let group = group as usize;
         if let Vector::Stacked(array) = self.vectors[group] {
             return array;
         }
@@ -408,7 +410,7 @@ impl Copy<'_> {
             return self.copy(id);
         }
         let mut numbers = Vec::with_capacity(node.inputs.len());
-        for &piece in &node.inputs {
+        for &piece in node.inputs {
             match self.number(piece) {
                 Some(number) => numbers.push(number),
                 None => return self.copy(id),

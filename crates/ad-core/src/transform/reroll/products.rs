@@ -51,12 +51,12 @@ impl Products {
     fn note(&mut self, graph: &Graph, chains: &[Option<NodeId>], last: NodeId) {
         let (mut factors, mut at) = (Vec::new(), last);
         while let Some(chain) = chains[at.index()] {
-            let inputs = &graph.node(at).inputs;
+            let inputs = graph.inputs(at);
             factors.push(inputs[usize::from(inputs[0] == chain)]);
             self.inner[chain.index()] = true;
             at = chain;
         }
-        factors.extend(graph.node(at).inputs.iter().rev());
+        factors.extend(graph.inputs(at).iter().rev());
         factors.reverse();
         self.factors[last.index()] = Some(factors);
     }
