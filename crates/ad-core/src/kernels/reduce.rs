@@ -303,17 +303,18 @@ impl<T: Real> ReduceJob<T> {
                     at += 8;
                     continue;
                 }
-                let part = |line: usize| {
+                // A loop and no adapters of iterators: what they call is not compiled for the
+                // instruction set that was detected.
+                let (mut total, mut tree) = (start, (lines > RUN).then(Tree::new));
+                for line in 0..lines {
                     let offset = self.kept.offset(at) + self.reduced.offset(line * width);
-                    fold(width, stride, from.offset(offset), start, combine)
-                };
-                *to.add(at) = if lines <= RUN {
-                    (0..lines).map(part).fold(start, combine)
-                } else {
-                    let mut tree = Tree::new();
-                    (0..lines).for_each(|line| tree.push(part(line), combine));
-                    tree.total(start, combine)
-                };
+                    let part = fold(width, stride, from.offset(offset), start, combine);
+                    match &mut tree {
+                        Some(tree) => tree.push(part, combine),
+                        None => total = combine(total, part),
+                    }
+                }
+                *to.add(at) = tree.map_or(total, |tree| tree.total(start, combine));
             }
             at += 1;
         }
