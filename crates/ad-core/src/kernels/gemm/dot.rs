@@ -49,18 +49,70 @@ where
     }
 }
 
+/// Up to this many vectors are added one after the other. Of more it is runs, and runs of runs:
+/// a sum of millions would be off by thousands of roundings where all of them go to the same side.
+const SHORT: usize = 64;
+const RUN: usize = 16;
+
 /// The partial sums, lane by lane, of the dot products of a block, column by column.
 #[inline(always)]
 unsafe fn product<V: Vector, const R: usize, const Q: usize>(
     d: &Dots<V::Scalar>,
     b: *const V::Scalar,
 ) -> [[V; R]; Q] {
-    let tail = d.k % V::LANES;
-    let mut p = 0;
+    let short = d.k <= SHORT * V::LANES;
+    // SAFETY: parts of the first d.k numbers of a row of A or a column of B.
+    unsafe {
+        let (mut runs, mut total) = ([[V::zero(); R]; Q], [[V::zero(); R]; Q]);
+        let (mut from, mut count) = (0, 0);
+        loop {
+            let to = if short {
+                d.k
+            } else {
+                d.k.min(from + RUN * V::LANES)
+            };
+            let sums = part(d, b, from, to);
+            if short {
+                return sums;
+            }
+            add(&mut runs, &sums);
+            count += 1;
+            from = to;
+            if count == RUN || from == d.k {
+                add(&mut total, &runs);
+                (runs, count) = ([[V::zero(); R]; Q], 0);
+            }
+            if from == d.k {
+                return total;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn add<V: Vector, const R: usize, const Q: usize>(to: &mut [[V; R]; Q], from: &[[V; R]; Q]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        for (to, from) in to.iter_mut().zip(from) {
+            // SAFETY: the instruction set is there, by the contract of [`DotFn`].
+            *to = unsafe { to.add(*from) };
+        }
+    }
+}
+
+/// The sums of the numbers `from..to` of k, one vector after the other.
+#[inline(always)]
+unsafe fn part<V: Vector, const R: usize, const Q: usize>(
+    d: &Dots<V::Scalar>,
+    b: *const V::Scalar,
+    from: usize,
+    to: usize,
+) -> [[V; R]; Q] {
+    let tail = (to - from) % V::LANES;
+    let mut p = from;
     // SAFETY: every access is to the first d.k numbers of a row of A or a column of B.
     unsafe {
         let mut sums = [[V::zero(); R]; Q];
-        while p + V::LANES <= d.k {
+        while p + V::LANES <= to {
             step(d, b, &mut sums, |vector| V::load(vector.add(p)));
             p += V::LANES;
         }

@@ -6,6 +6,7 @@ mod avx2;
 mod avx512;
 mod dot;
 mod driver;
+mod long;
 mod pack;
 mod plan;
 mod problem;
@@ -22,6 +23,7 @@ pub(crate) use scalar::GemmScalar;
 use super::isa::Level;
 use crate::real::Real;
 use driver::Run;
+use long::Long;
 use plan::Plan;
 use problem::Problem;
 
@@ -56,6 +58,14 @@ pub(crate) fn scratch_len<T: Real>(shape: &GemmShape) -> usize {
     scratch_len_at::<T>(Level::detect(), shape)
 }
 
+/// [`scratch_len`] for a given instruction set.
+fn scratch_len_at<T: Real>(level: Level, shape: &GemmShape) -> usize {
+    match Long::of::<T>(level, shape) {
+        Some(long) => long.scratch::<T>(level),
+        None => scratch_of::<T>(level, shape),
+    }
+}
+
 /// Runs the product or the batch of products.
 ///
 /// The result depends on the shape, the strides, the data and the instruction set alone, not on
@@ -79,11 +89,32 @@ pub(crate) unsafe fn gemm<T: Real>(
         return;
     }
     // SAFETY: the same contract, at an instruction set that was found.
-    unsafe { gemm_at(Level::detect(), shape, a, b, c, scratch) }
+    unsafe { gemm_on(Level::detect(), shape, a, b, c, scratch) }
 }
 
-/// [`scratch_len`] for a given instruction set.
-fn scratch_len_at<T: GemmScalar>(level: Level, shape: &GemmShape) -> usize {
+/// [`gemm`] on a given instruction set, whatever the operands hold.
+///
+/// # Safety
+/// As for [`gemm`], and the instruction set must be there.
+unsafe fn gemm_on<T: Real>(
+    level: Level,
+    shape: &GemmShape,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    scratch: &mut [T],
+) {
+    // SAFETY: the same contract.
+    unsafe {
+        match Long::of::<T>(level, shape) {
+            Some(long) => long.run(level, (a, b), c, scratch),
+            None => gemm_at(level, shape, a, b, c, scratch),
+        }
+    }
+}
+
+/// The numbers of scratch memory for [`gemm_at`].
+fn scratch_of<T: GemmScalar>(level: Level, shape: &GemmShape) -> usize {
     let (problem, kernels) = (Problem::new(shape), T::kernels(level));
     match Plan::new(&problem, kernels).scratch(&problem, kernels) {
         (0, 0) => 0,
@@ -91,10 +122,10 @@ fn scratch_len_at<T: GemmScalar>(level: Level, shape: &GemmShape) -> usize {
     }
 }
 
-/// [`gemm`] on a given instruction set.
+/// [`gemm_on`] with the parts of the inner dimension added to C one after the other.
 ///
 /// # Safety
-/// As for [`gemm`], and the instruction set must be there.
+/// As for [`gemm_on`].
 unsafe fn gemm_at<T: GemmScalar>(
     level: Level,
     shape: &GemmShape,

@@ -12,12 +12,19 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    /// The product with as few of a batch as can be.
     #[inline]
-    pub(super) fn new(shape: &GemmShape) -> Self {
+    pub(super) fn merged(shape: &GemmShape) -> GemmShape {
         let mut s = *shape;
         if s.batch > 1 {
             merge_batch(&mut s);
         }
+        s
+    }
+
+    #[inline]
+    pub(super) fn new(shape: &GemmShape) -> Self {
+        let mut s = Self::merged(shape);
         forget_idle_strides(&mut s);
         // One column is one row of the transposed product. That is of use where its columns are
         // contiguous in k, or where C allows for vectors along the row.

@@ -4,7 +4,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::isa::Level;
-use super::{GemmShape, gemm, gemm_at, scratch_len, scratch_len_at};
+use super::{GemmShape, gemm, gemm_on, scratch_len, scratch_len_at};
 use crate::real::Real;
 
 const UNTOUCHED: f64 = -77.0;
@@ -140,7 +140,7 @@ fn run<T: Real>(level: Level, s: &GemmShape, o: &Operands<T>, offset: usize) -> 
     let mut scratch = vec![T::nan(); scratch_len_at::<T>(level, s) + offset];
     // SAFETY: the operands were made for the shape, and the level was found.
     unsafe {
-        gemm_at(
+        gemm_on(
             level,
             s,
             o.a.as_ptr(),
@@ -389,7 +389,7 @@ fn alignment_changes_no_bit() {
                     unsafe {
                         let c = c[shift..].as_mut_ptr();
                         let (a, b) = (a[shift..].as_ptr(), b[shift..].as_ptr());
-                        gemm_at(level, &shape, a, b, c, &mut scratch[shift..]);
+                        gemm_on(level, &shape, a, b, c, &mut scratch[shift..]);
                     }
                     assert!(
                         c[shift..]
@@ -447,4 +447,67 @@ fn short_scratch_memory_panics() {
     let a = c.clone();
     // SAFETY: the operands have 50 × 50 numbers.
     unsafe { gemm(&shape, a.as_ptr(), a.as_ptr(), c.as_mut_ptr(), &mut []) }
+}
+
+/// |found/expected − 1| of n equal terms.
+fn error_of_equal_terms(found: f32, n: usize, term: f32) -> f64 {
+    (f64::from(found) / (n as f64 * f64::from(term)) - 1.0).abs()
+}
+
+/// Ten million equal terms, which all round to the same side: inner products and products of a matrix
+/// and a vector from either side. 1e-6 is eight roundings.
+#[test]
+fn ten_million_equal_terms_are_multiplied_to_a_millionth() {
+    let k = 10_000_000;
+    for (m, n, k) in [(1, 1, k), (2, 1, k / 2), (1, 3, k / 4)] {
+        let plain = plain(m, n, k);
+        for shape in [plain, transpose_b(plain), transpose_a(plain)] {
+            for term in [0.1_f32, 1.0 / 3.0, 1.999_999] {
+                let (a, b) = (vec![term; m * k], vec![1.0; n * k]);
+                let mut c = vec![f32::NAN; m * n];
+                for level in levels() {
+                    let mut scratch = vec![f32::NAN; scratch_len_at::<f32>(level, &shape)];
+                    // SAFETY: operands and scratch memory of the shape's lengths; a level that is there.
+                    unsafe {
+                        let (a, b) = (a.as_ptr(), b.as_ptr());
+                        gemm_on(level, &shape, a, b, c.as_mut_ptr(), &mut scratch);
+                    }
+                    for found in &c {
+                        let error = error_of_equal_terms(*found, k, term);
+                        assert!(error < 1e-6, "{shape:?} {level:?}: {term}: {error}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Products by parts: all shapes, in a batch and added to what is there.
+#[test]
+fn long_products_are_sums_of_their_parts() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    for k in [4097, 8192, 12_289, 70_000] {
+        for (m, n) in [(1, 1), (1, 9), (3, 2), (17, 20)] {
+            for shape in [
+                plain(m, n, k),
+                transpose_a(plain(m, n, k)),
+                transpose_b(plain(m, n, k)),
+            ] {
+                for accumulate in [false, true] {
+                    check_both(
+                        &GemmShape {
+                            accumulate,
+                            ..shape
+                        },
+                        &mut rng,
+                    );
+                }
+            }
+        }
+    }
+    let batch = GemmShape {
+        batch: 3,
+        ..plain(2, 5, 9000)
+    };
+    check_both(&batch, &mut rng);
 }
