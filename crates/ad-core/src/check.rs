@@ -29,7 +29,7 @@ pub struct Finding {
     pub bound: f64,
 }
 
-/// The identities of a passed check; its text has one a line.
+/// The identities of a passed check; its text has one per line.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
@@ -348,7 +348,7 @@ impl<'f, 'a, T: Real> Check<'f, 'a, T> {
         finite(&product, "a Hessian-vector product")
     }
 
-    /// The slope of |f(x + hv) − f(x) − h∇f·v − ½h²·curvature|.
+    /// The slope of f(x + hv) − f(x) − h∇f·v − ½h²·curvature.
     fn slope(&self, v: &Array1<f64>, curvature: f64) -> Result<f64, CheckError> {
         let remainder = |h: f64| {
             let (moved, step) = self.moved(v, h);
@@ -357,10 +357,7 @@ impl<'f, 'a, T: Real> Check<'f, 'a, T> {
             let remainder = value - self.value - linear - 0.5 * h * h * curvature;
             let derivatives = h * norm(&self.gradient) + h * h * curvature.abs();
             let size = value.abs() + self.value.abs() + derivatives;
-            Ok(Remainder {
-                size,
-                remainder: remainder.abs(),
-            })
+            Ok(Remainder { size, remainder })
         };
         slope(&remainder, self.size(), T::epsilon().as_f64())
     }

@@ -5,14 +5,22 @@ use super::CheckError;
 /// Steps h are ½, ¼, … of the size of the point.
 const N_STEPS: i32 = 40;
 
-/// What Taylor's formula leaves, and the size of the numbers that it is a difference of.
+/// How far the slopes of two pairs of steps that follow each other may be apart. Where one power of h
+/// takes over from the next they differ by a sixth at most, with rounding by a third; more where
+/// the remainder is about to change its sign.
+const AGREES: f64 = 0.4;
+
+/// What Taylor's formula leaves, with its sign if it has one, and the size of the numbers that it is a
+/// difference of.
 pub(super) struct Remainder {
     pub(super) remainder: f64,
     pub(super) size: f64,
 }
 
-/// The slope of ln remainder over ln h at the smallest three steps at which the remainder stands
-/// out from rounding; infinite if there are none, 0 if it does not vanish with h at all.
+/// The slope of ln |remainder| over ln h at the smallest three steps at which the remainder stands
+/// out from rounding; infinite if there are none, 0 if it does not vanish with h at all. Steps between
+/// which the remainder changes its sign, or is about to, say nothing about the power with which it falls,
+/// and larger ones are taken.
 pub(super) fn slope(
     remainder: &dyn Fn(f64) -> Result<Remainder, CheckError>,
     size: f64,
@@ -23,7 +31,7 @@ pub(super) fn slope(
     let tiny = size * epsilon.powf(0.75);
     let mut noise = 0.0_f64;
     for factor in [1.0, 1.3, 1.7, 2.2] {
-        noise = noise.max(remainder(factor * tiny)?.remainder);
+        noise = noise.max(remainder(factor * tiny)?.remainder.abs());
     }
     let near = remainder(size * 2.0_f64.powi(-10))?;
     if near.size.is_finite() && noise > epsilon.sqrt() * near.size {
@@ -40,18 +48,31 @@ pub(super) fn slope(
         any_finite |= remainder.is_finite();
         let floor = (64.0 * epsilon * size).max(10.0 * noise);
         // Outside the function's domain there is nothing to measure.
-        above.push((remainder.is_finite() && remainder > floor).then_some(remainder));
+        above.push((remainder.is_finite() && remainder.abs() > floor).then_some(remainder));
     }
     if !any_finite {
         let what = "the function in the neighbourhood";
         return Err(CheckError::NonFinite { what });
     }
-    let triple = |three: &&[Option<f64>]| three.iter().all(Option::is_some);
-    let last = above.windows(3).rev().find(triple);
-    Ok(match last {
-        Some(&[Some(far), _, Some(close)]) => (far / close).log2() / 2.0,
-        _ => f64::INFINITY,
-    })
+    Ok(smallest(&above))
+}
+
+/// The slope at the smallest three steps that are of use, of remainders at h, h/2, h/4, …
+fn smallest(above: &[Option<f64>]) -> f64 {
+    let mut any = None;
+    for three in above.windows(3).rev() {
+        let &[Some(far), Some(middle), Some(close)] = three else {
+            continue;
+        };
+        let pairs = [(far / middle).log2(), (middle / close).log2()];
+        let slope = (far / close).abs().log2() / 2.0;
+        any.get_or_insert(slope);
+        // A change of sign makes a NaN.
+        if (pairs[0] - pairs[1]).abs() <= AGREES {
+            return slope;
+        }
+    }
+    any.unwrap_or(f64::INFINITY)
 }
 
 #[cfg(test)]
@@ -62,7 +83,7 @@ mod tests {
     fn of_power(c: f64, power: i32) -> f64 {
         let remainder = |h: f64| {
             let rounding = 1e-16 * (1e9 * h).sin();
-            let remainder = (c * h.powi(power) + rounding).abs();
+            let remainder = c * h.powi(power) + rounding;
             let size = 1.0;
             Ok(Remainder { remainder, size })
         };
@@ -78,6 +99,25 @@ mod tests {
                     (slope - f64::from(power)).abs() < 0.1,
                     "{c} h^{power}: {slope}"
                 );
+            }
+        }
+    }
+
+    /// h³ − h⁴/h₀ falls like h³ although it is as small as can be near h₀; h² − h³/h₀ like h².
+    #[test]
+    fn a_change_of_sign_is_no_slope() {
+        for power in [2, 3] {
+            for at in 1..200 {
+                let change = 2.0_f64.powf(-f64::from(at) / 16.0);
+                let remainder = |h: f64| {
+                    let rounding = 1e-16 * (1e16 * h).sin();
+                    let remainder = h.powi(power) * (1.0 - h / change) + rounding;
+                    let size = 1e-3;
+                    Ok(Remainder { remainder, size })
+                };
+                let slope = slope(&remainder, 1.0, f64::EPSILON).unwrap();
+                let off = slope - f64::from(power);
+                assert!(off.abs() < 0.5, "h^{power}, {change}: {slope}");
             }
         }
     }

@@ -42,6 +42,22 @@ fn smooth() -> Vec<(&'static str, Function<f64>)> {
     ]
 }
 
+/// c·y³ − y⁴ with y = x − 1: its remainder of second order is as small as can be where a step is next to
+/// c, whichever step that is, and changes its sign there.
+#[test]
+fn a_remainder_that_changes_its_sign_is_no_wrong_product() {
+    for at in 0..160 {
+        let c = 2.0_f64.powf(-f64::from(at) / 8.0);
+        let f = record(1, |x| {
+            let y = x.at(0) - 1.0;
+            c * y.powi(3) - y.powi(4)
+        });
+        if let Err(error) = check_hvp(&f, &[1.0]) {
+            panic!("{c}: {error}");
+        }
+    }
+}
+
 fn point(n: usize) -> Array1<f64> {
     random(n, 1).mapv(|x| 1.25 + 0.75 * x)
 }
