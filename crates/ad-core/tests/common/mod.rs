@@ -7,8 +7,18 @@
 
 use ad_core::{Function, Var};
 use ndarray::{Array1, Array2, ArrayViewD, Axis};
+use proptest::test_runner::Config as ProptestConfig;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// So many cases of a property, or as many as the environment variable `PROPTEST_CASES` says.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config,
+        None => ProptestConfig { cases, ..config },
+    }
+}
 
 /// Numbers between −1 and 1.
 pub(crate) fn random(n: usize, seed: u64) -> Array1<f64> {

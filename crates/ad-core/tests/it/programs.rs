@@ -53,7 +53,7 @@ fn largest(a: &Array2<f64>) -> f64 {
 const ROUNDING: f64 = 1e4 * f64::EPSILON;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::common::cases(96))]
 
     #[test]
     fn all_ways_to_second_derivatives_agree(

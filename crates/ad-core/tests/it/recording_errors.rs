@@ -131,7 +131,7 @@ fn apply<'t>(x: Var<'t>, op: u8, dims: &[usize], k: usize) -> Var<'t> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(crate::common::cases(512))]
 
     /// Whatever the shapes, recording ends in a function or in an error; and a function runs.
     #[test]

@@ -314,7 +314,7 @@ fn run<S: Scalar>(x: &[S], statements: &[Statement], irregular: usize) -> S {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::common::cases(64))]
     #[test]
     fn random_loops_compute_the_same(
         statements in prop::collection::vec((0_u8..9, 0_usize..16, 0_usize..16), 1..7),

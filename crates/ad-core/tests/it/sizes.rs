@@ -404,7 +404,7 @@ fn step<'t>(y: Var<'t>, op: u8, a: usize, b: usize) -> Var<'t> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(crate::common::cases(256))]
 
     /// Whatever the sizes: a recording error, an error of the call, or the derivatives' values.
     #[test]
