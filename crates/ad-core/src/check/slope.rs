@@ -29,12 +29,18 @@ pub(super) fn slope(
     // At such steps a remainder is rounding, unless it falls more slowly than it should: that is
     // found below, because it then is far larger at all steps.
     let tiny = size * epsilon.powf(0.75);
-    let mut noise = 0.0_f64;
+    let (mut noise, mut near) = (0.0_f64, 0.0_f64);
     for factor in [1.0, 1.3, 1.7, 2.2] {
         noise = noise.max(remainder(factor * tiny)?.remainder.abs());
+        // Several steps: at one of them the function may vanish.
+        let size = remainder(factor * size * 2.0_f64.powi(-10))?.size;
+        near = near.max(if size.is_finite() {
+            size
+        } else {
+            f64::INFINITY
+        });
     }
-    let near = remainder(size * 2.0_f64.powi(-10))?;
-    if near.size.is_finite() && noise > epsilon.sqrt() * near.size {
+    if noise > epsilon.sqrt() * near {
         return Ok(0.0);
     }
     let mut above: Vec<Option<f64>> = Vec::new();

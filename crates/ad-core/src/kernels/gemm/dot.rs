@@ -49,9 +49,18 @@ where
     }
 }
 
-/// Up to this many vectors are added one after the other. Of more it is runs, and runs of runs:
-/// a sum of millions would be off by thousands of roundings where all of them go to the same side.
-const SHORT: usize = 64;
+/// Up to this many vectors are added one after the other. Of more it is runs, and runs of runs: a sum of
+/// millions would be off by thousands of roundings where all of them go to the same side. Double
+/// precision has digits to spare.
+const fn short<T>() -> usize {
+    if size_of::<T>() == size_of::<f64>() {
+        1024
+    } else {
+        64
+    }
+}
+
+/// The vectors of a run, and the runs of a run of runs.
 const RUN: usize = 16;
 
 /// The partial sums, lane by lane, of the dot products of a block, column by column.
@@ -60,7 +69,7 @@ unsafe fn product<V: Vector, const R: usize, const Q: usize>(
     d: &Dots<V::Scalar>,
     b: *const V::Scalar,
 ) -> [[V; R]; Q] {
-    let short = d.k <= SHORT * V::LANES;
+    let short = d.k <= short::<V::Scalar>() * V::LANES;
     // SAFETY: parts of the first d.k numbers of a row of A or a column of B.
     unsafe {
         let (mut runs, mut total) = ([[V::zero(); R]; Q], [[V::zero(); R]; Q]);
