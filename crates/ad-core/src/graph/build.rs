@@ -155,7 +155,7 @@ impl Graph {
         let needed = self.needed_for(targets.iter().copied());
         let first = usize::MAX - self.n_marks;
         let placeholder = |id: &NodeId| {
-            let position = source::input_position(&self.op(*id));
+            let position = source::input_position(self.op(*id));
             needed[id.index()] && position.is_some_and(|position| position >= first)
         };
         self.site(self.ids().find(placeholder)?)
@@ -181,7 +181,7 @@ impl Graph {
     /// The shape of the input at a position, if the program has it.
     pub(crate) fn input_shape(&self, position: usize) -> Option<Shape> {
         let mut nodes = self.ids().map(|id| self.node(id));
-        let node = nodes.find(|node| source::input_position(&node.op) == Some(position))?;
+        let node = nodes.find(|node| source::input_position(node.op) == Some(position))?;
         Some(node.shape.clone())
     }
 

@@ -16,14 +16,14 @@ pub(crate) fn splice(
     let mut moved: Vec<Option<NodeId>> = vec![None; from.len()];
     for id in from.ids().filter(|id| needed[id.index()]) {
         let node = from.node(id);
-        let new = match source::input_position(&node.op) {
+        let new = match source::input_position(node.op) {
             Some(position) => inputs[position],
             None => {
                 let operands = node.inputs.iter();
                 let operands = operands
                     .map(|input| moved[input.index()].expect("operands come before readers"))
                     .collect();
-                graph.push(tables.renumbered(&node.op), operands)
+                graph.push(tables.renumbered(node.op), operands)
             }
         };
         if let Some(site) = from.site(id) {

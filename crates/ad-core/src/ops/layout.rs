@@ -405,7 +405,7 @@ impl Primitive for Place {
 /// among rows of zeros, which products can leave out.
 fn rows_of_placement(graph: &mut Graph, vector: NodeId, to: &[usize]) -> Option<NodeId> {
     let node = graph.node(vector);
-    let (&[_, width], &[size], &[piece]) = (to, node.shape.dims(), &node.inputs[..]) else {
+    let (&[_, width], &[size], &[piece]) = (to, node.shape.dims(), node.inputs) else {
         return None;
     };
     if !node.op.is(&PLACE) || width == 0 {

@@ -42,7 +42,7 @@ impl Primitive for MatMul {
             return None;
         }
         let (axis, _, offsets) = layout::placement(&node.op.attr);
-        let (&[piece], &[offset], 0) = (&node.inputs[..], offsets, axis) else {
+        let (&[piece], &[offset], 0) = (node.inputs, offsets, axis) else {
             return None;
         };
         let rows = graph.shape(piece).dims()[0];

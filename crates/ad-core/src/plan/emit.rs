@@ -283,7 +283,7 @@ impl<T: Real> Emitter<'_, T> {
 
     fn base_loc(&mut self, id: NodeId) -> Loc {
         let node = self.graph.node(id);
-        if let Some(position) = source::input_position(&node.op) {
+        if let Some(position) = source::input_position(node.op) {
             self.plan.inputs[position] = node.shape.len();
             let space = usize::from(Space::FIRST_INPUT) + position;
             let space = u16::try_from(space).expect("fewer than 2¹⁶ inputs and outputs");

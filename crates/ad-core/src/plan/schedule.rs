@@ -237,14 +237,14 @@ impl Scheduler<'_> {
             match self.static_views.get(&at) {
                 Some(known) => break known.clone(),
                 None if matches!(node.op.def().lowering(), Lowering::View) => path.push(at),
-                None => break Some(View::whole(at, &node.shape)),
+                None => break Some(View::whole(at, node.shape)),
             }
             at = node.inputs[0];
         };
         let long = path.len() > REMEMBERED;
         for &at in path.iter().rev() {
             let node = self.graph.node(at);
-            view = view.and_then(|view| node.op.def().view(&node.op.attr, &view, &node.shape));
+            view = view.and_then(|view| node.op.def().view(&node.op.attr, &view, node.shape));
             if long {
                 self.static_views.insert(at, view.clone());
             }
@@ -298,7 +298,7 @@ impl Scheduler<'_> {
     fn pieces(&self, id: NodeId) -> Vec<(NodeId, View)> {
         let node = self.graph.node(id);
         let (axis, _, offsets) = layout::placement(&node.op.attr);
-        let whole = View::whole(id, &node.shape);
+        let whole = View::whole(id, node.shape);
         let part = |(&piece, &at): (&NodeId, &usize)| {
             let shape = self.graph.shape(piece).clone();
             let offset = at * whole.strides[axis].unsigned_abs();
@@ -473,18 +473,18 @@ impl Scheduler<'_> {
                 let input = self.operand(node.inputs[0]);
                 node.op
                     .def()
-                    .view(&node.op.attr, &input, &node.shape)
+                    .view(&node.op.attr, &input, node.shape)
                     .unwrap_or_else(|| {
                         let to = View::whole(id, &input.shape);
                         self.works.push(Work::Copy { to, from: input });
-                        View::whole(id, &node.shape)
+                        View::whole(id, node.shape)
                     })
             }
             Lowering::Map(_) => {
                 self.materialize(id);
-                View::whole(id, &node.shape)
+                View::whole(id, node.shape)
             }
-            _ => View::whole(id, &node.shape),
+            _ => View::whole(id, node.shape),
         };
         debug_assert_eq!(
             view.shape, *node.shape,

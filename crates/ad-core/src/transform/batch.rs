@@ -28,7 +28,7 @@ pub(crate) fn batch(
             .collect();
         let ids: Vec<_> = inputs.iter().map(|input| input.0).collect();
         let batched: Vec<_> = inputs.iter().map(|input| input.1).collect();
-        let position = source::input_position(&node.op).filter(|at| stacked.contains(at));
+        let position = source::input_position(node.op).filter(|at| stacked.contains(at));
         let new = if let Some(position) = position {
             (copy.input(position, &node.shape.prefixed(count)), true)
         } else if batched.contains(&true) {

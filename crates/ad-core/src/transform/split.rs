@@ -221,7 +221,7 @@ impl Part<'_> {
             let flat = self
                 .new
                 .slice(self.block_input, 0, offset, node.shape.len());
-            self.new.reshape(flat, &node.shape)
+            self.new.reshape(flat, node.shape)
         } else {
             let inputs = node.inputs.iter();
             let inputs = inputs

@@ -148,6 +148,6 @@ impl Long {
 
 fn add<T: Real>(to: &mut [T], from: &[T]) {
     for (y, &x) in to.iter_mut().zip(from) {
-        *y = *y + x;
+        *y += x;
     }
 }
