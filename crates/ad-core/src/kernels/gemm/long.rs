@@ -30,7 +30,7 @@ impl Long {
     /// for partial results.
     #[inline]
     pub(super) fn of<T: GemmScalar>(level: Level, shape: &GemmShape) -> Option<Self> {
-        if shape.k.saturating_mul(shape.batch) <= PART {
+        if shape.k.saturating_mul(shape.batch) <= PART || shape.m * shape.n == 0 {
             return None;
         }
         Self::of_long::<T>(level, shape)
