@@ -129,7 +129,7 @@ unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: &Bases<T>, scra
             }
             Instr::Rows { job, from, to } => {
                 let from = from.map(|loc| bases.at(loc).cast_const());
-                job.run(from, bases.at(*to), scratch);
+                job.run(from, to.map(|loc| bases.at(loc)), scratch);
             }
             Instr::Copy { job, from, to } => job.run(bases.at(*from).cast_const(), bases.at(*to)),
             Instr::Zero { job, to } => job.fill(bases.at(*to), T::zero()),

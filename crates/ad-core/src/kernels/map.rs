@@ -184,6 +184,9 @@ pub(crate) trait TwinLane: 'static {
 /// not overlap them otherwise, and the results must not overlap each other.
 pub type TwinKernel<T> = unsafe fn(n: usize, first: *mut T, second: *mut T, a: *const T);
 
+/// The same for pairs, whose two results and shared parts take more registers per element.
+const TWIN_CHUNK: usize = 32;
+
 #[inline(always)]
 unsafe fn twin_body<T: Real, I: Isa, F: TwinLane>(
     n: usize,
@@ -198,28 +201,31 @@ unsafe fn twin_body<T: Real, I: Isa, F: TwinLane>(
             return;
         }
         let mut start = 0;
-        while start < n {
-            let part = CHUNK.min(n - start);
-            let mut x = [T::one(); CHUNK];
-            if part == CHUNK {
-                x = opaque(a.add(start)).cast::<[T; CHUNK]>().read();
-            } else {
-                std::ptr::copy_nonoverlapping(a.add(start), x.as_mut_ptr(), part);
-            }
-            let (mut y, mut z) = ([T::zero(); CHUNK], [T::zero(); CHUNK]);
-            for at in 0..CHUNK {
-                (y[at], z[at]) = F::eval::<T, I>(x[at]);
-            }
-            if part == CHUNK {
-                first.add(start).cast::<[T; CHUNK]>().write(y);
-                second.add(start).cast::<[T; CHUNK]>().write(z);
-            } else {
-                std::ptr::copy_nonoverlapping(y.as_ptr(), first.add(start), part);
-                std::ptr::copy_nonoverlapping(z.as_ptr(), second.add(start), part);
-            }
-            start += part;
+        while start + TWIN_CHUNK <= n {
+            let x = opaque(a.add(start)).cast::<[T; TWIN_CHUNK]>().read();
+            let (y, z) = twin_lanes::<T, I, F>(&x);
+            first.add(start).cast::<[T; TWIN_CHUNK]>().write(y);
+            second.add(start).cast::<[T; TWIN_CHUNK]>().write(z);
+            start += TWIN_CHUNK;
+        }
+        let rest = n - start;
+        if rest > 0 {
+            let mut x = [T::one(); TWIN_CHUNK];
+            std::ptr::copy_nonoverlapping(a.add(start), x.as_mut_ptr(), rest);
+            let (y, z) = twin_lanes::<T, I, F>(&x);
+            std::ptr::copy_nonoverlapping(y.as_ptr(), first.add(start), rest);
+            std::ptr::copy_nonoverlapping(z.as_ptr(), second.add(start), rest);
         }
     }
+}
+
+#[inline(always)]
+fn twin_lanes<T: Real, I: Isa, F: TwinLane>(x: &[T; TWIN_CHUNK]) -> ([T; TWIN_CHUNK], [T; TWIN_CHUNK]) {
+    let (mut y, mut z) = ([T::zero(); TWIN_CHUNK], [T::zero(); TWIN_CHUNK]);
+    for at in 0..TWIN_CHUNK {
+        (y[at], z[at]) = F::eval::<T, I>(x[at]);
+    }
+    (y, z)
 }
 
 unsafe fn twin_baseline<T: Real, F: TwinLane>(

@@ -29,14 +29,16 @@ const SHORT: usize = 64;
 /// What is computed of each row. A second operand, if there is one, is v.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowKind {
-    /// z ↦ ln Σ e^zⱼ, one number a row.
+    /// z ↦ ln Σ e^zⱼ, one number per row.
     LogSumExp,
-    /// z ↦ √Σzⱼ², one number a row.
+    /// z ↦ √Σzⱼ², one number per row.
     Norm,
     /// z ↦ q
     Softmax,
     /// z ↦ −½ ln pⱼ
     HalfNegLogSoftmax,
+    /// The last two, in this order.
+    SoftmaxAndHalfNegLog,
     /// (q, v) ↦ p ⊙ (v − ⟨p, v⟩)
     SoftmaxProduct,
     /// (q, v) ↦ ⟨p, v⟩ − vⱼ
@@ -48,9 +50,23 @@ pub(crate) enum RowKind {
 impl RowKind {
     pub(crate) fn n_operands(self) -> usize {
         match self {
-            Self::LogSumExp | Self::Norm | Self::Softmax | Self::HalfNegLogSoftmax => 1,
             Self::SoftmaxProduct | Self::LogProduct | Self::LogTranspose => 2,
+            _ => 1,
         }
+    }
+
+    pub(crate) fn n_results(self) -> usize {
+        1 + usize::from(self == Self::SoftmaxAndHalfNegLog)
+    }
+
+    /// Arrays of groups in scratch memory: operands, and a second result.
+    fn n_arrays(self) -> usize {
+        self.n_operands().max(self.n_results())
+    }
+
+    /// Whether a row becomes one number.
+    fn reduces(self) -> bool {
+        matches!(self, Self::LogSumExp | Self::Norm)
     }
 }
 
@@ -87,6 +103,8 @@ pub(crate) struct RowJob<T> {
     len: usize,
     operands: [Rows; 2],
     result: Rows,
+    /// Whether all rows are short and stand one after the other, in operands and results.
+    side_by_side: bool,
     marker: std::marker::PhantomData<T>,
 }
 
@@ -104,18 +122,22 @@ impl<T: Real> RowJob<T> {
     ) -> Self {
         let count: usize = shape.without(axes).len();
         let result = match kind {
-            RowKind::LogSumExp | RowKind::Norm => {
+            kind if kind.reduces() => {
                 let one = shape.without(axes);
                 Rows::new(&one, &one.row_major(), &[])
             }
             _ => Rows::new(shape, &shape.row_major(), axes),
         };
+        let len: usize = axes.iter().map(|&axis| shape.dims()[axis]).product();
+        let operands = strides.map(|strides| Rows::new(shape, strides, axes));
+        let stands = |rows: &Rows| rows.plain() == Some((len as isize, 1));
         Self {
             kind,
             level,
             count,
-            len: axes.iter().map(|&axis| shape.dims()[axis]).product(),
-            operands: strides.map(|strides| Rows::new(shape, strides, axes)),
+            len,
+            side_by_side: len <= SHORT && operands.iter().all(stands) && stands(&result),
+            operands,
             result,
             marker: std::marker::PhantomData,
         }
@@ -145,7 +167,7 @@ impl<T: Real> RowJob<T> {
 
     /// Elements of scratch memory that a run needs.
     pub(crate) fn scratch(&self) -> usize {
-        self.kind.n_operands() * self.groups() * LANES
+        self.kind.n_arrays() * self.groups() * LANES
     }
 
     /// Runs it for all rows.
@@ -153,7 +175,7 @@ impl<T: Real> RowJob<T> {
     /// # Safety
     /// Operands are valid wherever sizes and strides reach, the result for its elements, `scratch` for
     /// [`Self::scratch`] elements, and none of them overlap but the operands.
-    pub(crate) unsafe fn run(&self, from: [*const T; 2], to: *mut T, scratch: *mut T) {
+    pub(crate) unsafe fn run(&self, from: [*const T; 2], to: [*mut T; 2], scratch: *mut T) {
         // SAFETY: passed on from the caller; the level was detected on this processor.
         unsafe {
             match self.level {
@@ -168,25 +190,25 @@ impl<T: Real> RowJob<T> {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-    unsafe fn run_avx512(&self, from: [*const T; 2], to: *mut T, scratch: *mut T) {
+    unsafe fn run_avx512(&self, from: [*const T; 2], to: [*mut T; 2], scratch: *mut T) {
         // SAFETY: passed on from the caller.
         unsafe { self.body::<Avx512>(from, to, scratch) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn run_avx2(&self, from: [*const T; 2], to: *mut T, scratch: *mut T) {
+    unsafe fn run_avx2(&self, from: [*const T; 2], to: [*mut T; 2], scratch: *mut T) {
         // SAFETY: passed on from the caller.
         unsafe { self.body::<Avx2>(from, to, scratch) }
     }
 
     #[inline(always)]
-    unsafe fn body<I: Isa>(&self, from: [*const T; 2], to: *mut T, scratch: *mut T) {
+    unsafe fn body<I: Isa>(&self, from: [*const T; 2], to: [*mut T; 2], scratch: *mut T) {
         let groups = self.groups();
         // SAFETY: `scratch` holds as many groups for each operand.
         let (first, second) = unsafe {
             let first = scratch.cast::<Lanes<T>>();
-            let second = if self.kind.n_operands() == 2 {
+            let second = if self.kind.n_arrays() == 2 {
                 first.add(groups)
             } else {
                 first
@@ -199,11 +221,17 @@ impl<T: Real> RowJob<T> {
             // SAFETY: rows within the operands and the result; without a second operand its groups are
             // not touched.
             unsafe {
+                if self.side_by_side && self.kind.n_operands() == 2 && row + LANES <= self.count {
+                    self.pairs::<I>(from, to[0], row);
+                    continue;
+                }
                 let pad = self.padding();
                 self.gather(0, from[0], row, first, pad);
                 let x = std::slice::from_raw_parts_mut(first, groups);
-                let v: &mut [Lanes<T>] = if self.kind.n_operands() == 2 {
+                if self.kind.n_operands() == 2 {
                     self.gather(1, from[1], row, second, T::zero());
+                }
+                let v: &mut [Lanes<T>] = if self.kind.n_arrays() == 2 {
                     std::slice::from_raw_parts_mut(second, groups)
                 } else {
                     &mut []
@@ -213,19 +241,44 @@ impl<T: Real> RowJob<T> {
                 } else {
                     compute::<T, I, true>(self.kind, x, v)
                 };
-                match self.kind {
-                    RowKind::LogSumExp | RowKind::Norm => self.put(&one, row, to),
-                    _ => self.scatter(row, first, to),
+                if self.kind.reduces() {
+                    self.put(&one, row, to[0]);
+                } else {
+                    self.scatter(row, first, to[0]);
+                }
+                if self.kind.n_results() == 2 {
+                    self.scatter(row, second, to[1]);
                 }
             }
+        }
+    }
+
+    /// A function of two operands for [`LANES`] rows side by side: sums with the rows in the lanes, then
+    /// results row by row.
+    #[inline(always)]
+    unsafe fn pairs<I: Isa>(&self, from: [*const T; 2], to: *mut T, row: usize) {
+        let (start, n) = (row * self.len, LANES * self.len);
+        // SAFETY: rows within the operands and the result.
+        let (q, v, to) = unsafe {
+            (
+                std::slice::from_raw_parts(from[0].add(start), n),
+                std::slice::from_raw_parts(from[1].add(start), n),
+                std::slice::from_raw_parts_mut(to.add(start), n),
+            )
+        };
+        match self.kind {
+            RowKind::SoftmaxProduct => pair_rows::<T, I, SoftmaxProduct>(self.len, q, v, to),
+            RowKind::LogProduct => pair_rows::<T, I, LogProduct>(self.len, q, v, to),
+            _ => pair_rows::<T, I, LogTranspose>(self.len, q, v, to),
         }
     }
 
     /// What elements beyond a row's end count as: of no weight.
     fn padding(&self) -> T {
         match self.kind {
-            RowKind::LogSumExp | RowKind::Softmax | RowKind::HalfNegLogSoftmax => T::neg_infinity(),
-            _ => T::zero(),
+            RowKind::Norm => T::zero(),
+            kind if kind.n_operands() == 2 => T::zero(),
+            _ => T::neg_infinity(),
         }
     }
 
@@ -336,12 +389,8 @@ impl<T: Real> RowJob<T> {
 impl<T> RowJob<T> {
     /// Numbers read and written.
     pub(crate) fn traffic(&self) -> usize {
-        let results = if matches!(self.kind, RowKind::LogSumExp | RowKind::Norm) {
-            1
-        } else {
-            self.len
-        };
-        self.count * (self.kind.n_operands() * self.len + results)
+        let result = if self.kind.reduces() { 1 } else { self.len };
+        self.count * (self.kind.n_operands() * self.len + self.kind.n_results() * result)
     }
 }
 
@@ -351,8 +400,8 @@ impl<T> fmt::Display for RowJob<T> {
     }
 }
 
-/// Computes the function over the groups of `x`, in place; of a function to one number, returns it.
-/// `ROW`: all lanes belong to one row.
+/// Computes the function over the groups of `x`, in place, a second result over those of `v`; of a
+/// function to one number, returns it. `ROW`: all lanes belong to one row.
 #[inline(always)]
 fn compute<T: Real, I: Isa, const ROW: bool>(
     kind: RowKind,
@@ -364,47 +413,26 @@ fn compute<T: Real, I: Isa, const ROW: bool>(
         RowKind::Norm => norm::<T, ROW>(x),
         RowKind::Softmax => softmax::<T, I, ROW>(x),
         RowKind::HalfNegLogSoftmax => half_neg_log_softmax::<T, I, ROW>(x),
-        RowKind::SoftmaxProduct => product::<T, ROW>(x, v, true),
-        RowKind::LogProduct => product::<T, ROW>(x, v, false),
-        RowKind::LogTranspose => transpose::<T, I, ROW>(x, v),
+        RowKind::SoftmaxAndHalfNegLog => softmax_and_half_neg_log::<T, I, ROW>(x, v),
+        RowKind::SoftmaxProduct => pair::<T, I, SoftmaxProduct, ROW>(x, v),
+        RowKind::LogProduct => pair::<T, I, LogProduct, ROW>(x, v),
+        RowKind::LogTranspose => pair::<T, I, LogTranspose, ROW>(x, v),
     }
 }
 
-/// The largest element of each row, and the group that it stands in: −1 in lanes that do not have it.
-struct Largest<T> {
-    value: Lanes<T>,
-    group: Lanes<T>,
-}
-
-/// The first largest element; NaN if there is one.
+/// The largest element of each row; NaN if there is one.
 #[inline(always)]
-fn largest<T: Real, const ROW: bool>(x: &[Lanes<T>], size: impl Fn(T) -> T) -> Largest<T> {
-    let mut found = Largest {
-        value: [T::neg_infinity(); LANES],
-        group: [T::zero(); LANES],
-    };
-    let mut index = T::zero();
+fn largest<T: Real, const ROW: bool>(x: &[Lanes<T>], size: impl Fn(T) -> T) -> Lanes<T> {
+    let larger = |a: T, b: T| if (a > b) | a.is_nan() { a } else { b };
+    let mut found = [T::neg_infinity(); LANES];
     for group in x {
         for at in 0..LANES {
-            let value = size(group[at]);
-            let larger = (value > found.value[at]) | value.is_nan();
-            found.value[at] = if larger { value } else { found.value[at] };
-            found.group[at] = if larger { index } else { found.group[at] };
+            found[at] = larger(size(group[at]), found[at]);
         }
-        index += T::one();
     }
     if ROW {
-        let mut best = 0;
-        for at in 1..LANES {
-            let value = found.value[at];
-            if value > found.value[best] || (value.is_nan() && !found.value[best].is_nan()) {
-                best = at;
-            }
-        }
-        let (value, group) = (found.value[best], found.group[best]);
-        found.value = [value; LANES];
-        found.group = [-T::one(); LANES];
-        found.group[best] = group;
+        let one = found.into_iter().fold(T::neg_infinity(), |a, b| larger(b, a));
+        return [one; LANES];
     }
     found
 }
@@ -456,37 +484,44 @@ fn exp_below<T: Real, I: Isa>(x: T, m: T) -> T {
     difference.lane_exp_of_difference::<I>(low)
 }
 
-/// Σ e^(x − m) over all but the largest; where `keep`, the exponentials take the elements' places.
+/// Σ e^(x − m) over all but the largest element; where `KEEP`, the exponentials take the elements'
+/// places. A NaN counts, wherever it stands.
 #[inline(always)]
-fn rest_of_exps<T: Real, I: Isa, const ROW: bool>(
+fn exps<T: Real, I: Isa, const ROW: bool, const KEEP: bool>(
     x: &mut [Lanes<T>],
-    top: &Largest<T>,
-    keep: bool,
+    top: &Lanes<T>,
 ) -> Lanes<T> {
-    let mut sums = Sums::new();
-    let mut index = T::zero();
+    let one = T::one();
+    let (mut sums, mut ones) = (Sums::new(), [T::zero(); LANES]);
     for group in x {
         let mut e = [T::zero(); LANES];
         for at in 0..LANES {
-            e[at] = exp_below::<T, I>(group[at], top.value[at]);
+            e[at] = exp_below::<T, I>(group[at], top[at]);
         }
         for at in 0..LANES {
-            // A NaN counts, wherever it stands.
-            let skip = (top.group[at] == index) & (e[at] == T::one());
-            sums.add(at, if skip { T::zero() } else { e[at] });
+            let largest = e[at] == one;
+            ones[at] += if largest { one } else { T::zero() };
+            sums.add(at, if largest { T::zero() } else { e[at] });
         }
-        if keep {
+        if KEEP {
             *group = e;
         }
-        index += T::one();
     }
-    sums.finish::<ROW>()
+    // Of several largest elements one is left out.
+    if ROW {
+        ones = [ones.into_iter().fold(T::zero(), |a, b| a + b); LANES];
+    }
+    let mut rest = sums.finish::<ROW>();
+    for at in 0..LANES {
+        rest[at] += ones[at] - one;
+    }
+    rest
 }
 
 /// √Σx², with the largest |x| taken out.
 #[inline(always)]
 fn norm<T: Real, const ROW: bool>(x: &[Lanes<T>]) -> Lanes<T> {
-    let top = largest::<T, ROW>(x, T::abs).value;
+    let top = largest::<T, ROW>(x, T::abs);
     let mut sums = Sums::new();
     for group in x {
         for at in 0..LANES {
@@ -507,13 +542,13 @@ fn norm<T: Real, const ROW: bool>(x: &[Lanes<T>]) -> Lanes<T> {
 #[inline(always)]
 fn log_sum_exp<T: Real, I: Isa, const ROW: bool>(x: &mut [Lanes<T>]) -> Lanes<T> {
     let top = largest::<T, ROW>(x, |value| value);
-    let rest = rest_of_exps::<T, I, ROW>(x, &top, false);
-    let mut result = top.value;
+    let rest = exps::<T, I, ROW, false>(x, &top);
+    let mut result = top;
     for at in 0..LANES {
-        let sum = top.value[at] + rest[at].lane_ln_1p::<I>();
+        let sum = top[at] + rest[at].lane_ln_1p::<I>();
         // An infinite largest element is the result; e^(∞ − ∞) has no value.
-        let finite = top.value[at].abs() < T::infinity();
-        result[at] = if finite { sum } else { top.value[at] };
+        let finite = top[at].abs() < T::infinity();
+        result[at] = if finite { sum } else { top[at] };
     }
     result
 }
@@ -521,22 +556,26 @@ fn log_sum_exp<T: Real, I: Isa, const ROW: bool>(x: &mut [Lanes<T>]) -> Lanes<T>
 #[inline(always)]
 fn softmax<T: Real, I: Isa, const ROW: bool>(x: &mut [Lanes<T>]) -> Lanes<T> {
     let top = largest::<T, ROW>(x, |value| value);
-    let rest = rest_of_exps::<T, I, ROW>(x, &top, true);
+    let rest = exps::<T, I, ROW, true>(x, &top);
+    normalize::<T, I>(x, &rest)
+}
+
+/// Centred probabilities in the places of exponentials.
+#[inline(always)]
+fn normalize<T: Real, I: Isa>(x: &mut [Lanes<T>], rest: &Lanes<T>) -> Lanes<T> {
     let one = T::one();
     let (mut sum, mut reciprocal) = ([one; LANES], [one; LANES]);
     for at in 0..LANES {
         sum[at] = one + rest[at];
         reciprocal[at] = one / sum[at];
     }
-    let mut index = T::zero();
     for group in x {
         for at in 0..LANES {
             // Of the largest p the complement, where it is the smaller one.
-            let flip = (top.group[at] == index) & (rest[at] < one);
+            let flip = (group[at] == one) & (rest[at] < one);
             let numerator = if flip { -rest[at] } else { group[at] };
             group[at] = quotient::<T, I>(numerator, sum[at], reciprocal[at]);
         }
-        index += T::one();
     }
     sum
 }
@@ -560,7 +599,30 @@ fn quotient<T: Real, I: Isa>(n: T, d: T, reciprocal: T) -> T {
 #[inline(always)]
 fn half_neg_log_softmax<T: Real, I: Isa, const ROW: bool>(x: &mut [Lanes<T>]) -> Lanes<T> {
     let top = largest::<T, ROW>(x, |value| value);
-    let rest = rest_of_exps::<T, I, ROW>(x, &top, false);
+    let rest = exps::<T, I, ROW, false>(x, &top);
+    half_neg_log::<T, I>(x, &top, &rest)
+}
+
+/// The centred softmax in the places of the elements, −½ ln p to `log`.
+#[inline(always)]
+fn softmax_and_half_neg_log<T: Real, I: Isa, const ROW: bool>(
+    x: &mut [Lanes<T>],
+    log: &mut [Lanes<T>],
+) -> Lanes<T> {
+    let top = largest::<T, ROW>(x, |value| value);
+    log.copy_from_slice(x);
+    let rest = exps::<T, I, ROW, true>(x, &top);
+    half_neg_log::<T, I>(log, &top, &rest);
+    normalize::<T, I>(x, &rest)
+}
+
+/// −½ ln p in the places of the elements.
+#[inline(always)]
+fn half_neg_log<T: Real, I: Isa>(
+    x: &mut [Lanes<T>],
+    top: &Lanes<T>,
+    rest: &Lanes<T>,
+) -> Lanes<T> {
     let half = T::one() / (T::one() + T::one());
     let mut log = [T::zero(); LANES];
     for at in 0..LANES {
@@ -568,7 +630,7 @@ fn half_neg_log_softmax<T: Real, I: Isa, const ROW: bool>(x: &mut [Lanes<T>]) ->
     }
     for group in x {
         for at in 0..LANES {
-            group[at] = log[at] + (half * top.value[at] - half * group[at]);
+            group[at] = log[at] + (half * top[at] - half * group[at]);
         }
     }
     log
@@ -584,90 +646,136 @@ pub(crate) fn probability<T: Real>(q: T) -> T {
     }
 }
 
-/// p ⊙ (v − ⟨p, v⟩), or ⟨p, v⟩ − v. Both do not change if v is shifted: by its value where p is
-/// largest, so that this term, which may be all but the sum's last digits, is zero.
-#[inline(always)]
-fn product<T: Real, const ROW: bool>(
-    q: &mut [Lanes<T>],
-    v: &mut [Lanes<T>],
-    weighted: bool,
-) -> Lanes<T> {
-    let top = largest::<T, ROW>(q, probability);
-    let shift = at_largest::<T, ROW>(v, &top);
-    let mut sums = Sums::new();
-    for (q, v) in q.iter_mut().zip(v.iter_mut()) {
-        for at in 0..LANES {
-            v[at] -= shift[at];
-            sums.add(at, probability(q[at]) * v[at]);
-        }
-    }
-    let mean = sums.finish::<ROW>();
-    for (q, v) in q.iter_mut().zip(v.iter()) {
-        for at in 0..LANES {
-            q[at] = if weighted {
-                probability(q[at]) * (v[at] - mean[at])
-            } else {
-                mean[at] - v[at]
-            };
-        }
-    }
-    mean
+/// A function of rows q and v by two numbers of each row: a sum of terms, and *own*, the v whose p is centred
+/// around 1, which one element of a row may be, else 0.
+trait Pair {
+    fn term<T: Real>(q: T, v: T) -> T;
+    fn result<T: Real, I: Isa>(q: T, v: T, sum: T, own: T) -> T;
 }
 
-/// v where p is largest.
-#[inline(always)]
-fn at_largest<T: Real, const ROW: bool>(v: &[Lanes<T>], top: &Largest<T>) -> Lanes<T> {
-    let mut found = [T::zero(); LANES];
-    let mut index = T::zero();
-    for group in v {
-        for at in 0..LANES {
-            found[at] = if top.group[at] == index {
-                group[at]
-            } else {
-                found[at]
-            };
-        }
-        index += T::one();
+/// ⟨p, v⟩ = Σqv + own: the two parts are taken from v one after the other, so that nothing but own
+/// cancels.
+struct SoftmaxProduct;
+struct LogProduct;
+
+impl Pair for SoftmaxProduct {
+    #[inline(always)]
+    fn term<T: Real>(q: T, v: T) -> T {
+        q * v
     }
-    if ROW {
-        for at in 0..LANES {
-            if top.group[at] >= T::zero() {
-                return [found[at]; LANES];
-            }
-        }
+    #[inline(always)]
+    fn result<T: Real, I: Isa>(q: T, v: T, sum: T, own: T) -> T {
+        probability(q) * ((v - own) - sum)
     }
-    found
 }
 
-/// p Σv − v, and where p is centred around 1 as (Σv − v) − (1 − p) Σv, whose first part is the sum of the
+impl Pair for LogProduct {
+    #[inline(always)]
+    fn term<T: Real>(q: T, v: T) -> T {
+        q * v
+    }
+    #[inline(always)]
+    fn result<T: Real, I: Isa>(_q: T, v: T, sum: T, own: T) -> T {
+        (own - v) + sum
+    }
+}
+
+/// p Σv − v, and where p is centred around 1 (Σv − v) − (1 − p) Σv, whose first part is the sum of the
 /// other elements.
-#[inline(always)]
-fn transpose<T: Real, I: Isa, const ROW: bool>(q: &mut [Lanes<T>], v: &[Lanes<T>]) -> Lanes<T> {
-    let top = largest::<T, ROW>(q, probability);
-    let own = at_largest::<T, ROW>(v, &top);
-    let mut sums = Sums::new();
-    let mut index = T::zero();
-    for group in v {
-        for at in 0..LANES {
-            let skip = top.group[at] == index;
-            sums.add(at, if skip { T::zero() } else { group[at] });
-        }
-        index += T::one();
+struct LogTranspose;
+
+impl Pair for LogTranspose {
+    #[inline(always)]
+    fn term<T: Real>(q: T, v: T) -> T {
+        if q.is_sign_negative() { T::zero() } else { v }
     }
-    let others = sums.finish::<ROW>();
-    let mut total = others;
-    for at in 0..LANES {
-        total[at] = others[at] + own[at];
+    #[inline(always)]
+    fn result<T: Real, I: Isa>(q: T, v: T, sum: T, own: T) -> T {
+        let rest = if q.is_sign_negative() { sum } else { -v };
+        q.fma::<I>(sum + own, rest)
+    }
+}
+
+#[inline(always)]
+fn own_of<T: Real>(q: T, v: T, own: T) -> T {
+    if q.is_sign_negative() { v } else { own }
+}
+
+/// The function over the groups of `q`, in place.
+#[inline(always)]
+fn pair<T: Real, I: Isa, P: Pair, const ROW: bool>(
+    q: &mut [Lanes<T>],
+    v: &[Lanes<T>],
+) -> Lanes<T> {
+    let (mut sums, mut own) = (Sums::new(), [T::zero(); LANES]);
+    for (q, v) in q.iter().zip(v) {
+        for at in 0..LANES {
+            sums.add(at, P::term(q[at], v[at]));
+            own[at] = own_of(q[at], v[at], own[at]);
+        }
+    }
+    let sum = sums.finish::<ROW>();
+    if ROW {
+        own = [own.into_iter().fold(T::zero(), |a, b| a + b); LANES];
     }
     for (q, v) in q.iter_mut().zip(v) {
         for at in 0..LANES {
-            let rest = if q[at].is_sign_negative() {
-                others[at]
-            } else {
-                -v[at]
-            };
-            q[at] = q[at].fma::<I>(total[at], rest);
+            q[at] = P::result::<T, I>(q[at], v[at], sum[at], own[at]);
         }
     }
-    total
+    sum
+}
+
+/// The function of [`LANES`] rows of `len` elements, one after the other.
+#[inline(always)]
+fn pair_rows<T: Real, I: Isa, P: Pair>(len: usize, q: &[T], v: &[T], to: &mut [T]) {
+    let (mut sums, mut own) = (Sums::new(), [T::zero(); LANES]);
+    for i in 0..len {
+        let (mut q_lanes, mut v_lanes) = ([T::zero(); LANES], [T::zero(); LANES]);
+        for at in 0..LANES {
+            // SAFETY: within as many rows of `len` elements.
+            (q_lanes[at], v_lanes[at]) =
+                unsafe { (*q.get_unchecked(at * len + i), *v.get_unchecked(at * len + i)) };
+        }
+        for at in 0..LANES {
+            sums.add(at, P::term(q_lanes[at], v_lanes[at]));
+            own[at] = own_of(q_lanes[at], v_lanes[at], own[at]);
+        }
+    }
+    let sum = sums.finish::<false>();
+    let rows = q.chunks_exact(len).zip(v.chunks_exact(len));
+    for (at, ((q, v), to)) in rows.zip(to.chunks_exact_mut(len)).enumerate() {
+        if len >= WIDE {
+            row::<T, I, P, WIDE>(q, v, to, sum[at], own[at]);
+        } else {
+            row::<T, I, P, 1>(q, v, to, sum[at], own[at]);
+        }
+    }
+}
+
+/// Elements of a row that are computed together.
+const WIDE: usize = 8;
+
+/// The results of one row of at least `N` elements: its last group begins within the one before.
+#[inline(always)]
+fn row<T: Real, I: Isa, P: Pair, const N: usize>(q: &[T], v: &[T], to: &mut [T], sum: T, own: T) {
+    let last = q.len() - N;
+    let mut start = 0;
+    loop {
+        let (q, v) = (group::<T, N>(q, start), group::<T, N>(v, start));
+        let mut result = [T::zero(); N];
+        for i in 0..N {
+            result[i] = P::result::<T, I>(q[i], v[i], sum, own);
+        }
+        to[start..start + N].copy_from_slice(&result);
+        if start == last {
+            return;
+        }
+        start = last.min(start + N);
+    }
+}
+
+#[inline(always)]
+fn group<T: Real, const N: usize>(x: &[T], start: usize) -> [T; N] {
+    *x[start..].first_chunk().expect("a group within the row")
 }

@@ -325,9 +325,9 @@ elementwise! {
     SECH2 = "sech2" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_tanh_with_slope::<I>().1,
         times: Some(|g, s, _, t| {
             let tanh = g.map1(&TANH, s.inputs[0]);
-            let product = g.mul(tanh, s.output);
-            let slope = g.scale(-2.0, product);
-            g.mul(slope, t)
+            let tangent = g.mul(s.output, t);
+            let product = g.mul(tanh, tangent);
+            g.scale(-2.0, product)
         }), twin: TANH_AND_SLOPE, algebra: plain;
     SIGMOID = "sigmoid" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_sigmoid::<I>(),
         times: Some(|g, s, _, t| times_map(g, &SIGMOID_SLOPE, s.inputs[0], t)),
@@ -337,9 +337,9 @@ elementwise! {
         times: Some(|g, s, _, t| {
             let half = g.scale(0.5, s.inputs[0]);
             let tanh = g.map1(&TANH, half);
-            let product = g.mul(tanh, s.output);
-            let slope = g.neg(product);
-            g.mul(slope, t)
+            let tangent = g.mul(s.output, t);
+            let product = g.mul(tanh, tangent);
+            g.neg(product)
         }), twin: SIGMOID_AND_SLOPE, algebra: plain;
     SOFTPLUS = "softplus" / 1, DEAR, (-2.0, 2.0), |_c, x, _y| x.lane_softplus::<I>(),
         times: Some(|g, s, _, t| times_map(g, &SIGMOID, s.inputs[0], t)), algebra: plain;

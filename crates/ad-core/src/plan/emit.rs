@@ -205,10 +205,10 @@ impl<T: Real> Emitter<'_, T> {
                     .into_iter()
                     .for_each(|id| touch(self, id));
             }
-            Work::Rows { out, inputs, .. } => {
-                [inputs[0].base, inputs[1].base, *out]
-                    .into_iter()
-                    .for_each(|id| touch(self, id));
+            Work::Rows { outs, inputs, .. } => {
+                let read = inputs.each_ref().map(|view| view.base);
+                let all = read.iter().chain(outs);
+                all.for_each(|&id| touch(self, id));
             }
             Work::Copy { to, from } => {
                 [from.base, to.base]
@@ -381,7 +381,7 @@ impl<T: Real> Emitter<'_, T> {
                 }
             }
             Work::Rows {
-                out,
+                outs,
                 inputs: [first, last],
                 axes,
                 kind,
@@ -393,7 +393,7 @@ impl<T: Real> Emitter<'_, T> {
                 Instr::Rows {
                     job,
                     from: [self.loc(first), self.loc(last)],
-                    to: self.base_loc(*out),
+                    to: outs.map(|out| self.base_loc(out)),
                 }
             }
             Work::Copy { to, from } => {

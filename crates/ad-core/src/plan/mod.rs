@@ -162,7 +162,8 @@ pub(crate) enum Instr<T> {
     Rows {
         job: Box<RowJob<T>>,
         from: [Loc; 2],
-        to: Loc,
+        /// Of one result twice the same.
+        to: [Loc; 2],
     },
     Copy {
         job: Box<StridedCopy>,

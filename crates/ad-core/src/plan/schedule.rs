@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::graph::{Graph, NodeId};
 use crate::kernels::RowKind;
-use crate::ops::{Indexed, Lowering, Op, Reduction, elementwise as ew, layout};
+use crate::ops::{Indexed, Lowering, Op, Primitive, Reduction, elementwise as ew, layout, softmax};
 use crate::shape::{Dims, Shape};
 
 use super::view::{View, Views};
@@ -50,7 +50,8 @@ pub(crate) enum Work {
     /// A function of all elements along some axes; the operands have one shape, and the only one of a
     /// function of one operand is given twice.
     Rows {
-        out: NodeId,
+        /// Of one result twice the same.
+        outs: [NodeId; 2],
         inputs: [View; 2],
         axes: Dims,
         kind: RowKind,
@@ -155,11 +156,13 @@ const MAX_AGAIN: usize = 16;
 /// The instruction that computes the other function of a pair, of the same operand.
 pub(crate) fn twin_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
     let node = graph.node(id);
-    let Lowering::Map(op) = node.op.def().lowering() else {
-        return None;
-    };
     // What only runs as a function of a pair is none of the two: the other one has another twin.
-    let other = op.twin.filter(|_| node.op.is(op))?.other(op);
+    let other: &'static dyn Primitive = match node.op.def().lowering() {
+        Lowering::Map(op) => op.twin.filter(|_| node.op.is(op))?.other(op),
+        Lowering::Rows(_) if node.op.is(&softmax::SOFTMAX) => &softmax::HALF_NEG_LOG_SOFTMAX,
+        Lowering::Rows(_) if node.op.is(&softmax::HALF_NEG_LOG_SOFTMAX) => &softmax::SOFTMAX,
+        _ => return None,
+    };
     let other = Op::new(other, node.op.attr.clone());
     graph.find(&other, node.inputs)
 }
@@ -353,17 +356,8 @@ impl Scheduler<'_> {
                 let (a, b) = (self.operand(inputs[0]), self.operand(inputs[1]));
                 self.works.push(Work::Recurrence { out: id, a, b });
             }
-            Lowering::Rows(kind) => {
-                let node = self.graph.node(id).to_owned();
-                let first = self.operand(node.inputs[0]);
-                let last = self.operand(node.inputs[node.inputs.len() - 1]);
-                self.works.push(Work::Rows {
-                    out: id,
-                    inputs: [first, last],
-                    axes: Dims::from_slice(node.op.attr.as_ints()),
-                    kind,
-                });
-            }
+            Lowering::Rows(_) if self.state[id.index()] == State::InMemory => return,
+            Lowering::Rows(kind) => self.rows(id, kind),
             Lowering::Place => self.place(id),
             Lowering::Map(_) if is_output => return self.materialize(id),
             // What a view shows is brought to memory in order: left to its reader, a chain of views
@@ -377,6 +371,30 @@ impl Scheduler<'_> {
             Lowering::Map(_) | Lowering::Source => return,
         }
         self.state[id.index()] = State::InMemory;
+    }
+
+    /// A function of rows, together with the other one of its pair if the program needs both.
+    fn rows(&mut self, id: NodeId, kind: RowKind) {
+        let node = self.graph.node(id).to_owned();
+        let first = self.operand(node.inputs[0]);
+        let last = self.operand(node.inputs[node.inputs.len() - 1]);
+        let twin = twin_of(self.graph, id).filter(|twin| self.needed[twin.index()]);
+        let (kind, outs) = match (kind, twin) {
+            (RowKind::Softmax, Some(log)) => (RowKind::SoftmaxAndHalfNegLog, [id, log]),
+            (RowKind::HalfNegLogSoftmax, Some(softmax)) => {
+                (RowKind::SoftmaxAndHalfNegLog, [softmax, id])
+            }
+            _ => (kind, [id, id]),
+        };
+        for out in outs {
+            self.state[out.index()] = State::InMemory;
+        }
+        self.works.push(Work::Rows {
+            outs,
+            inputs: [first, last],
+            axes: Dims::from_slice(node.op.attr.as_ints()),
+            kind,
+        });
     }
 
     fn product(&mut self, out: NodeId, product: NodeId, accumulate: bool) {

@@ -57,12 +57,18 @@ pub(super) fn addresses<T: Real>(plan: &Plan<T>) -> Result<(), String> {
             }
             Instr::Rows { job, from, to } => {
                 let scratch = spaces.region(Loc::new(Space::SCRATCH, 0), job.scratch());
-                scratch.and_then(|_| {
-                    (0..2).try_for_each(|which| {
-                        let results = [(job.n_results(), 1)].into_iter();
-                        spaces.apart((from[which], job.operand(which)), (*to, results))
+                let results = || [(job.n_results(), 1)].into_iter();
+                scratch?;
+                [(0, 0), (1, 0), (0, 1), (1, 1)]
+                    .into_iter()
+                    .try_for_each(|(operand, result)| {
+                        let operand = (from[operand], job.operand(operand));
+                        spaces.apart(operand, (to[result], results()))
                     })
-                })
+                    .and_then(|()| match to {
+                        [one, same] if one == same => Ok(()),
+                        [first, second] => spaces.apart((*first, results()), (*second, results())),
+                    })
             }
             Instr::Zero { job, to } => spaces.written(*to, job.target()).map(|_| ()),
         };

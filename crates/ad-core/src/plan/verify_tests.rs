@@ -75,8 +75,10 @@ fn addresses_of(instr: &mut Instr<f64>) -> Vec<(&mut Loc, bool)> {
         Instr::Indexed { from, to, .. } => vec![(from, false), (to, true)],
         Instr::Recurrence { a, b, to, .. } => vec![(a, false), (b, false), (to, true)],
         Instr::Rows {
-            from: [x, v], to, ..
-        } => vec![(x, false), (v, false), (to, true)],
+            from: [x, v],
+            to: [first, second],
+            ..
+        } => vec![(x, false), (v, false), (first, true), (second, true)],
         Instr::Zero { to, .. } => vec![(to, true)],
     }
 }
@@ -174,7 +176,7 @@ fn results_over_operands_are_refused() {
             }
             Instr::Rows { from, to, .. } => {
                 *from = [Loc::new(Space::ARENA, 0); 2];
-                *to = Loc::new(Space::ARENA, 1);
+                *to = [Loc::new(Space::ARENA, 1); 2];
                 true
             }
             // Read one element behind of where it is stored.

@@ -145,7 +145,7 @@ pub(super) struct ExpAndM1<T> {
     pub(super) m1: (T, T),
 }
 
-/// 4eˣ and eˣ - 1, for x ≤ 0 with a normal 4eˣ; the second with the bits of [`exp_m1_parts`].
+/// 4eˣ and eˣ - 1, for x ≤ 0 with a normal 4eˣ or one binade below, where the first is 0; the second with the bits of [`exp_m1_parts`].
 #[inline(always)]
 pub(super) fn exp_and_m1_parts<I: Isa, T: Word>(x: T) -> ExpAndM1<T> {
     let one = T::lit(1.0);

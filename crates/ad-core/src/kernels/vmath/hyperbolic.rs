@@ -20,14 +20,12 @@ pub(super) fn tanh<I: Isa, T: Word>(x: T) -> T {
 /// exponential and one division serve both.
 #[inline(always)]
 pub(super) fn tanh_with_slope<I: Isa, T: Word>(x: T) -> (T, T) {
-    let zero = T::lit(0.0);
-    // The last exponential whose fourfold is normal.
-    let lowest = -(T::BIAS + T::lit(1.5)) * T::lit(std::f64::consts::LN_2);
+    // Below, the power of two in 4e is 0, and so is the derivative.
+    let lowest = -(T::BIAS + T::lit(2.0)) * T::lit(std::f64::consts::LN_2);
     let exact = -(x.magnitude() + x.magnitude());
-    let e = exp_and_m1_parts::<I, T>(clamp(exact, (lowest, zero)));
+    let e = exp_and_m1_parts::<I, T>(clamp(exact, (lowest, T::lit(0.0))));
     let (y, reciprocal) = from_exp_m1::<I, T>(x, e.m1);
-    let slope = (e.mantissa * reciprocal) * (reciprocal * e.four_scales);
-    (y, if exact < lowest { zero } else { slope })
+    (y, (e.mantissa * reciprocal) * (reciprocal * e.four_scales))
 }
 
 /// tanh x and 1/(1 + e) from e - 1 in two parts: one rounding of it, of 2 + (e - 1) and of the quotient

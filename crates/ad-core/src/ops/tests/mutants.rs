@@ -183,7 +183,7 @@ impl Primitive for Mutant {
             (Fault::WrongKernel, Lowering::Rows(kind)) => Lowering::Rows(match kind {
                 RowKind::LogSumExp | RowKind::Norm => return Lowering::Reduce(Reduction::Max),
                 RowKind::Softmax => RowKind::HalfNegLogSoftmax,
-                RowKind::HalfNegLogSoftmax => RowKind::Softmax,
+                RowKind::HalfNegLogSoftmax | RowKind::SoftmaxAndHalfNegLog => RowKind::Softmax,
                 RowKind::SoftmaxProduct | RowKind::LogTranspose => RowKind::LogProduct,
                 RowKind::LogProduct => RowKind::LogTranspose,
             }),
