@@ -220,7 +220,9 @@ unsafe fn twin_body<T: Real, I: Isa, F: TwinLane>(
 }
 
 #[inline(always)]
-fn twin_lanes<T: Real, I: Isa, F: TwinLane>(x: &[T; TWIN_CHUNK]) -> ([T; TWIN_CHUNK], [T; TWIN_CHUNK]) {
+fn twin_lanes<T: Real, I: Isa, F: TwinLane>(
+    x: &[T; TWIN_CHUNK],
+) -> ([T; TWIN_CHUNK], [T; TWIN_CHUNK]) {
     let (mut y, mut z) = ([T::zero(); TWIN_CHUNK], [T::zero(); TWIN_CHUNK]);
     for at in 0..TWIN_CHUNK {
         (y[at], z[at]) = F::eval::<T, I>(x[at]);

@@ -221,10 +221,6 @@ impl<T: Real> RowJob<T> {
             // SAFETY: rows within the operands and the result; without a second operand its groups are
             // not touched.
             unsafe {
-                if self.side_by_side && self.kind.n_operands() == 2 && row + LANES <= self.count {
-                    self.pairs::<I>(from, to[0], row);
-                    continue;
-                }
                 let pad = self.padding();
                 self.gather(0, from[0], row, first, pad);
                 let x = std::slice::from_raw_parts_mut(first, groups);
@@ -236,6 +232,10 @@ impl<T: Real> RowJob<T> {
                 } else {
                     &mut []
                 };
+                if self.kind.n_operands() == 2 && self.side_by_side && row + LANES <= self.count {
+                    self.pairs::<I>([x, v], from, to[0], row);
+                    continue;
+                }
                 let one = if short {
                     compute::<T, I, false>(self.kind, x, v)
                 } else {
@@ -253,23 +253,28 @@ impl<T: Real> RowJob<T> {
         }
     }
 
-    /// A function of two operands for [`LANES`] rows side by side: sums with the rows in the lanes, then
-    /// results row by row.
+    /// A function of two operands, whose elements have been gathered, for [`LANES`] rows side by side:
+    /// the results go to their places row by row.
     #[inline(always)]
-    unsafe fn pairs<I: Isa>(&self, from: [*const T; 2], to: *mut T, row: usize) {
+    unsafe fn pairs<I: Isa>(
+        &self,
+        lanes: [&[Lanes<T>]; 2],
+        from: [*const T; 2],
+        to: *mut T,
+        row: usize,
+    ) {
         let (start, n) = (row * self.len, LANES * self.len);
         // SAFETY: rows within the operands and the result.
-        let (q, v, to) = unsafe {
+        let (rows, to) = unsafe {
             (
-                std::slice::from_raw_parts(from[0].add(start), n),
-                std::slice::from_raw_parts(from[1].add(start), n),
+                from.map(|from| std::slice::from_raw_parts(from.add(start), n)),
                 std::slice::from_raw_parts_mut(to.add(start), n),
             )
         };
         match self.kind {
-            RowKind::SoftmaxProduct => pair_rows::<T, I, SoftmaxProduct>(self.len, q, v, to),
-            RowKind::LogProduct => pair_rows::<T, I, LogProduct>(self.len, q, v, to),
-            _ => pair_rows::<T, I, LogTranspose>(self.len, q, v, to),
+            RowKind::SoftmaxProduct => pair_rows::<T, I, SoftmaxProduct>(self.len, lanes, rows, to),
+            RowKind::LogProduct => pair_rows::<T, I, LogProduct>(self.len, lanes, rows, to),
+            _ => pair_rows::<T, I, LogTranspose>(self.len, lanes, rows, to),
         }
     }
 
@@ -431,7 +436,9 @@ fn largest<T: Real, const ROW: bool>(x: &[Lanes<T>], size: impl Fn(T) -> T) -> L
         }
     }
     if ROW {
-        let one = found.into_iter().fold(T::neg_infinity(), |a, b| larger(b, a));
+        let one = found
+            .into_iter()
+            .fold(T::neg_infinity(), |a, b| larger(b, a));
         return [one; LANES];
     }
     found
@@ -618,11 +625,7 @@ fn softmax_and_half_neg_log<T: Real, I: Isa, const ROW: bool>(
 
 /// −½ ln p in the places of the elements.
 #[inline(always)]
-fn half_neg_log<T: Real, I: Isa>(
-    x: &mut [Lanes<T>],
-    top: &Lanes<T>,
-    rest: &Lanes<T>,
-) -> Lanes<T> {
+fn half_neg_log<T: Real, I: Isa>(x: &mut [Lanes<T>], top: &Lanes<T>, rest: &Lanes<T>) -> Lanes<T> {
     let half = T::one() / (T::one() + T::one());
     let mut log = [T::zero(); LANES];
     for at in 0..LANES {
@@ -646,22 +649,27 @@ pub(crate) fn probability<T: Real>(q: T) -> T {
     }
 }
 
-/// A function of rows q and v by two numbers of each row: a sum of terms, and *own*, the v whose p is centred
-/// around 1, which one element of a row may be, else 0.
+/// A function of rows q and v by two numbers of each row: its *own* v, which is that of one element, and a
+/// sum of terms.
 trait Pair {
-    fn term<T: Real>(q: T, v: T) -> T;
+    /// How much an element deserves that its v is taken as the row's own.
+    fn claim<T: Real>(q: T) -> T;
+    fn term<T: Real>(q: T, v: T, own: T) -> T;
     fn result<T: Real, I: Isa>(q: T, v: T, sum: T, own: T) -> T;
 }
 
-/// ⟨p, v⟩ = Σqv + own: the two parts are taken from v one after the other, so that nothing but own
-/// cancels.
+/// p ⊙ (v − ⟨p, v⟩). It does not change if v is shifted: by its value where p is largest, so that this
+/// term, which may be all but the sum's last digits, is zero.
 struct SoftmaxProduct;
-struct LogProduct;
 
 impl Pair for SoftmaxProduct {
     #[inline(always)]
-    fn term<T: Real>(q: T, v: T) -> T {
-        q * v
+    fn claim<T: Real>(q: T) -> T {
+        probability(q)
+    }
+    #[inline(always)]
+    fn term<T: Real>(q: T, v: T, own: T) -> T {
+        probability(q) * (v - own)
     }
     #[inline(always)]
     fn result<T: Real, I: Isa>(q: T, v: T, sum: T, own: T) -> T {
@@ -669,24 +677,40 @@ impl Pair for SoftmaxProduct {
     }
 }
 
+/// ⟨p, v⟩ − v, in the same way.
+struct LogProduct;
+
 impl Pair for LogProduct {
     #[inline(always)]
-    fn term<T: Real>(q: T, v: T) -> T {
-        q * v
+    fn claim<T: Real>(q: T) -> T {
+        probability(q)
+    }
+    #[inline(always)]
+    fn term<T: Real>(q: T, v: T, own: T) -> T {
+        probability(q) * (v - own)
     }
     #[inline(always)]
     fn result<T: Real, I: Isa>(_q: T, v: T, sum: T, own: T) -> T {
-        (own - v) + sum
+        sum - (v - own)
     }
 }
 
-/// p Σv − v, and where p is centred around 1 (Σv − v) − (1 − p) Σv, whose first part is the sum of the
-/// other elements.
+/// p Σv − v, and where p is centred around 1, which one element of a row may be, as
+/// (Σv − v) − (1 − p) Σv, whose first part is the sum of the other elements.
 struct LogTranspose;
 
 impl Pair for LogTranspose {
+    /// v where p is centred around 1, else 0.
     #[inline(always)]
-    fn term<T: Real>(q: T, v: T) -> T {
+    fn claim<T: Real>(q: T) -> T {
+        if q.is_sign_negative() {
+            T::one()
+        } else {
+            T::zero()
+        }
+    }
+    #[inline(always)]
+    fn term<T: Real>(q: T, v: T, _own: T) -> T {
         if q.is_sign_negative() { T::zero() } else { v }
     }
     #[inline(always)]
@@ -696,28 +720,51 @@ impl Pair for LogTranspose {
     }
 }
 
+/// The sum and the own v of each row.
 #[inline(always)]
-fn own_of<T: Real>(q: T, v: T, own: T) -> T {
-    if q.is_sign_negative() { v } else { own }
+fn sum_and_own<T: Real, P: Pair, const ROW: bool>(
+    q: &[Lanes<T>],
+    v: &[Lanes<T>],
+) -> (Lanes<T>, Lanes<T>) {
+    let (mut claim, mut own) = ([T::zero(); LANES], [T::zero(); LANES]);
+    for (q, v) in q.iter().zip(v) {
+        let mut new = *q;
+        for at in 0..LANES {
+            new[at] = P::claim(new[at]);
+        }
+        // By copies: else addresses are chosen instead of numbers.
+        let (old, v) = (own, *v);
+        for at in 0..LANES {
+            own[at] = if new[at] > claim[at] { v[at] } else { old[at] };
+        }
+        for at in 0..LANES {
+            claim[at] = if new[at] > claim[at] {
+                new[at]
+            } else {
+                claim[at]
+            };
+        }
+    }
+    if ROW {
+        let mut best = 0;
+        for at in 1..LANES {
+            best = if claim[at] > claim[best] { at } else { best };
+        }
+        own = [own[best]; LANES];
+    }
+    let mut sums = Sums::new();
+    for (q, v) in q.iter().zip(v) {
+        for at in 0..LANES {
+            sums.add(at, P::term(q[at], v[at], own[at]));
+        }
+    }
+    (sums.finish::<ROW>(), own)
 }
 
 /// The function over the groups of `q`, in place.
 #[inline(always)]
-fn pair<T: Real, I: Isa, P: Pair, const ROW: bool>(
-    q: &mut [Lanes<T>],
-    v: &[Lanes<T>],
-) -> Lanes<T> {
-    let (mut sums, mut own) = (Sums::new(), [T::zero(); LANES]);
-    for (q, v) in q.iter().zip(v) {
-        for at in 0..LANES {
-            sums.add(at, P::term(q[at], v[at]));
-            own[at] = own_of(q[at], v[at], own[at]);
-        }
-    }
-    let sum = sums.finish::<ROW>();
-    if ROW {
-        own = [own.into_iter().fold(T::zero(), |a, b| a + b); LANES];
-    }
+fn pair<T: Real, I: Isa, P: Pair, const ROW: bool>(q: &mut [Lanes<T>], v: &[Lanes<T>]) -> Lanes<T> {
+    let (sum, own) = sum_and_own::<T, P, ROW>(q, v);
     for (q, v) in q.iter_mut().zip(v) {
         for at in 0..LANES {
             q[at] = P::result::<T, I>(q[at], v[at], sum[at], own[at]);
@@ -726,23 +773,15 @@ fn pair<T: Real, I: Isa, P: Pair, const ROW: bool>(
     sum
 }
 
-/// The function of [`LANES`] rows of `len` elements, one after the other.
+/// The function of [`LANES`] rows of `len` elements, one after the other, and gathered in lanes.
 #[inline(always)]
-fn pair_rows<T: Real, I: Isa, P: Pair>(len: usize, q: &[T], v: &[T], to: &mut [T]) {
-    let (mut sums, mut own) = (Sums::new(), [T::zero(); LANES]);
-    for i in 0..len {
-        let (mut q_lanes, mut v_lanes) = ([T::zero(); LANES], [T::zero(); LANES]);
-        for at in 0..LANES {
-            // SAFETY: within as many rows of `len` elements.
-            (q_lanes[at], v_lanes[at]) =
-                unsafe { (*q.get_unchecked(at * len + i), *v.get_unchecked(at * len + i)) };
-        }
-        for at in 0..LANES {
-            sums.add(at, P::term(q_lanes[at], v_lanes[at]));
-            own[at] = own_of(q_lanes[at], v_lanes[at], own[at]);
-        }
-    }
-    let sum = sums.finish::<false>();
+fn pair_rows<T: Real, I: Isa, P: Pair>(
+    len: usize,
+    lanes: [&[Lanes<T>]; 2],
+    [q, v]: [&[T]; 2],
+    to: &mut [T],
+) {
+    let (sum, own) = sum_and_own::<T, P, false>(lanes[0], lanes[1]);
     let rows = q.chunks_exact(len).zip(v.chunks_exact(len));
     for (at, ((q, v), to)) in rows.zip(to.chunks_exact_mut(len)).enumerate() {
         if len >= WIDE {
