@@ -1,8 +1,9 @@
 //! Kernels on contiguous vectors, with a fixed order of summation.
 //!
-//! Inner products and norms are sums by a fixed tree ([`ad_core::dot`]): the
-//! result depends neither on the number of threads nor on the processor, and
-//! the rounding error grows like the logarithm of the length.
+//! Inner products and norms of long vectors are sums by a fixed tree
+//! ([`ad_core::dot`]), those of short ones sums of few terms in each of sixteen
+//! lanes: the result depends neither on the number of threads nor on the processor,
+//! and the rounding error grows like the logarithm of the length.
 //!
 //! All functions panic if their arguments differ in length.
 
@@ -26,6 +27,13 @@ pub fn slice_mut<T>(vector: &mut Array1<T>) -> &mut [T] {
     vector.as_slice_mut().expect("owned vectors are contiguous")
 }
 
+/// Interleaved accumulators of a short inner product.
+const LANES: usize = 16;
+
+/// The longest vector that is short: as many terms in a lane as in a run of the tree, or a few more.
+/// The tree pays from here on; below, choosing a kernel for the processor costs as much as the sum.
+const SHORT: usize = 20 * LANES;
+
 /// The inner product `xᵀy`.
 ///
 /// ```
@@ -35,7 +43,30 @@ pub fn slice_mut<T>(vector: &mut Array1<T>) -> &mut [T] {
 /// # Panics
 /// If the lengths differ.
 pub fn dot<T: Real>(x: &[T], y: &[T]) -> T {
-    ad_core::dot(x, y)
+    assert_eq!(x.len(), y.len(), "dot: lengths differ");
+    if x.len() > SHORT {
+        return ad_core::dot(x, y);
+    }
+    let mut lanes = [T::zero(); LANES];
+    let (x_lines, x_rest) = x.as_chunks::<LANES>();
+    let (y_lines, y_rest) = y.as_chunks::<LANES>();
+    for (x, y) in x_lines.iter().zip(y_lines) {
+        for lane in 0..LANES {
+            lanes[lane] += x[lane] * y[lane];
+        }
+    }
+    for (lane, (&x, &y)) in lanes.iter_mut().zip(x_rest.iter().zip(y_rest)) {
+        *lane += x * y;
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            let other = lanes[lane + half];
+            lanes[lane] += other;
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// `y ← y + a x`.
@@ -147,7 +178,8 @@ mod tests {
 
     #[test]
     fn dot_of_every_length_matches_the_plain_sum() {
-        for n in 0..70 {
+        for n in (0..70).chain([SHORT - 1, SHORT, SHORT + 1, 4000]) {
+            let n = n as i32;
             let x: Vec<f64> = (0..n).map(|i| f64::from(i) + 1.0).collect();
             let y: Vec<f64> = (0..n).map(|i| 2.0 - f64::from(i)).collect();
             // Integers far below 2^53: every order of summation is exact.
@@ -158,13 +190,17 @@ mod tests {
 
     /// Equal terms are the worst case: all additions of a run round to the same side.
     #[test]
-    fn norms_of_ten_million_equal_entries_are_right_to_a_millionth() {
-        let n = 10_000_000;
-        for entry in [0.1_f32, 0.7, 1.0 / 3.0, 1e-22, 3e22] {
-            let x = vec![entry; n];
-            let expected = (n as f64).sqrt() * f64::from(entry);
-            let error = (f64::from(norm2(&x)) / expected - 1.0).abs();
-            assert!(error < 1e-6, "{entry}: {error:e}");
+    fn sums_of_equal_entries_are_right_to_a_millionth() {
+        for n in [SHORT, SHORT + 1, 10_000, 10_000_000] {
+            for entry in [0.1_f32, 0.7, 1.0 / 3.0, 1e-22, 3e22] {
+                let x = vec![entry; n];
+                let expected = (n as f64).sqrt() * f64::from(entry);
+                let error = (f64::from(norm2(&x)) / expected - 1.0).abs();
+                assert!(error < 1e-6, "norm of {n} times {entry}: {error:e}");
+                let found = f64::from(dot(&x, &vec![1.0; n]));
+                let error = (found / (n as f64 * f64::from(entry)) - 1.0).abs();
+                assert!(error < 1e-6, "sum of {n} times {entry}: {error:e}");
+            }
         }
     }
 

@@ -173,7 +173,7 @@ impl<T: Real> Factorisation<T> {
 
     /// What is left of a vector after orthogonalisation if it lies in the space: rounding.
     pub(super) fn level(&self) -> T {
-        level(self.norm, self.n)
+        level(self.norm)
     }
 
     /// Whether the basis cannot grow: `T` then holds eigenvalues of `A` exactly.
@@ -220,7 +220,7 @@ impl<T: Real> Factorisation<T> {
         }
         self.norm = self.norm.max(before);
         // At the level there is nothing new in this direction.
-        let grows = beta > level(self.norm, n) && len < n;
+        let grows = beta > level(self.norm) && len < n;
         if grows {
             self.basis.push(w, beta);
         }
@@ -407,14 +407,11 @@ impl<T: Real> Factorisation<T> {
                     axpy(-coupling[p * self.ncv + index], basis.row(wanted + p), w);
                 }
             };
-            let mut measured = measure(a, basis.row(k), &mut self.w[..n], compare);
-            // What was lost is no error of the product, and hides a smaller one. The factor is for
-            // what is added to a difference to be on the safe side.
-            if measured.noise <= T::of(20.0) * self.unseen[index] {
-                measured.noise = T::zero();
-            }
+            // What was lost is no error of the product, and hides a smaller one.
+            let lost = self.unseen[index];
+            let measured = measure(a, basis.row(k), &mut self.w[..n], lost, compare);
+            self.n_products += measured.n_products;
             all.push(measured);
-            self.n_products += 1;
         }
         all
     }
@@ -485,9 +482,10 @@ impl<T: Real> Factorisation<T> {
     }
 }
 
-/// What rounding leaves of a product with an operator of this norm that lies in the space.
-fn level<T: Real>(norm: T, n: usize) -> T {
-    T::epsilon() * norm * T::of((n as f64).sqrt().max(10.0))
+/// What rounding leaves of a product with an operator of this norm that lies in the space: each entry
+/// is rounded in proportion to its size, so that this does not grow with their number.
+fn level<T: Real>(norm: T) -> T {
+    T::of(10.0) * T::epsilon() * norm
 }
 
 #[cfg(test)]

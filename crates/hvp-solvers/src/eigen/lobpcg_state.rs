@@ -263,8 +263,9 @@ impl<T: Real> LobpcgState<T> {
                 axpy(value, u, w);
                 axpy(-T::one(), image, w);
             };
-            all.push(measure(a, self.s.row(k), &mut self.work.w, compare));
-            self.n_products += 1;
+            let measured = measure(a, self.s.row(k), &mut self.work.w, T::zero(), compare);
+            self.n_products += measured.n_products;
+            all.push(measured);
         }
         let noise = loudest(&all, self.asymmetry);
         let neighbours = Neighbours {

@@ -47,7 +47,8 @@ pub struct Classifier {
     /// The largest dimension of a matrix to write down. Default 400.
     pub dense_limit: usize,
     /// Bytes that may be held at a time: three matrices of `n²` numbers for the dense
-    /// route, `ncv + 6` vectors for Lanczos with `ncv ≤ 40`. Default 1 GiB.
+    /// route, `ncv + 6` vectors for Lanczos with `ncv ≤ 40`. The buffers of the dense backend are not
+    /// counted ([`eigenpairs`]). Default 1 GiB.
     pub memory_budget: usize,
     /// Restarts of each run of Lanczos. Default 100.
     pub max_restarts: usize,
@@ -275,7 +276,7 @@ where
     let mut w = vec![T::zero(); n];
     let all = [0, n - 1].map(|index| {
         let compare = |value: T, u: &[T], w: &mut [T]| axpy(value - values[index], u, w);
-        measure(a, &vectors.row(index).to_vec(), &mut w, compare)
+        measure(a, &vectors.row(index).to_vec(), &mut w, T::zero(), compare)
     });
     // Each value is off by the rounding of a backward stable solver.
     let neighbours = Neighbours {
