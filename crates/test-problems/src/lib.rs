@@ -51,6 +51,18 @@ mod tally;
 pub use problem::{Kind, Problem, Stationary};
 pub use tally::{Counts, Mark, Tally};
 
+/// How many cases a property is tested on: `PROPTEST_CASES` of the environment, or else as many as are usual.
+///
+/// # Panics
+/// If the variable is not a number: another number of cases would go unseen.
+#[must_use]
+pub fn cases(usual: u32) -> u32 {
+    match std::env::var("PROPTEST_CASES") {
+        Ok(text) => text.parse().expect("PROPTEST_CASES is a number of cases"),
+        Err(_) => usual,
+    }
+}
+
 /// All 35, those of variable dimension at a usual one.
 #[must_use]
 pub fn problems() -> Vec<Problem> {

@@ -372,7 +372,7 @@ fn bad_settings_are_errors() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(test_problems::cases(40)))]
     #[test]
     fn bounds_hold_on_random_spectra(
         kind in 0..4_usize,

@@ -214,7 +214,7 @@ fn small_hard_matrices_grow_the_basis() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(test_problems::cases(40)))]
     /// Values with copies, wanted anywhere: the list is the right one, by default.
     #[test]
     fn lists_are_complete(

@@ -4,6 +4,7 @@ use hvp_solvers::eigen::{EigenOutcome, EigenStop, End, Lanczos, Lobpcg, Which};
 use hvp_solvers::operator::FnOperator;
 use hvp_solvers::{LinearOperator, dense};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1};
+use test_problems::cases;
 
 use crate::kit::{EPS, with_spectrum};
 
@@ -87,33 +88,31 @@ fn bounds_hold_at_every_level_of_noise() {
         }),
         Array1::from_shape_fn(n, |j| (j / 2) as f64),
     ];
-    for (index, spectrum) in spectra.iter().enumerate() {
-        for unit in [1e-4, 1e-6, 1e-8, 1e-10, 1e-12] {
-            for seed in 0..10 {
-                let a = with_spectrum(spectrum, seed);
-                let mut exact = dense::eigenvalues(a.view()).unwrap().to_vec();
-                exact.reverse();
-                let op = rounded(&a, unit);
-                for tolerance in [0.0, 1e-3, 1e-7] {
-                    let context = format!("spectrum {index}, {unit:e}, seed {seed}, {tolerance:e}");
-                    let config = Lanczos {
-                        tolerance,
-                        seed,
-                        ..Lanczos::new(3, Which::Largest)
-                    };
-                    check(&config.solve(&op).unwrap(), &exact, &context);
-                    let config = Lobpcg {
-                        tolerance: tolerance.max(unit),
-                        max_iters: 100,
-                        seed,
-                        ..Lobpcg::new(2, End::Largest)
-                    };
-                    let found = config.solve(&op).unwrap();
-                    if found.stop == EigenStop::Converged {
-                        check(&found, &exact, &format!("LOBPCG, {context}"));
-                    }
-                }
-            }
+    // Every spectrum at every level with every tolerance, and ten seeds of each.
+    for case in 0..cases(900) as usize {
+        let (index, rest) = (case % spectra.len(), case / spectra.len());
+        let (unit, rest) = ([1e-4, 1e-6, 1e-8, 1e-10, 1e-12][rest % 5], rest / 5);
+        let (tolerance, seed) = ([0.0, 1e-3, 1e-7][rest % 3], rest as u64 / 3);
+        let a = with_spectrum(&spectra[index], seed);
+        let mut exact = dense::eigenvalues(a.view()).unwrap().to_vec();
+        exact.reverse();
+        let op = rounded(&a, unit);
+        let context = format!("spectrum {index}, {unit:e}, seed {seed}, {tolerance:e}");
+        let config = Lanczos {
+            tolerance,
+            seed,
+            ..Lanczos::new(3, Which::Largest)
+        };
+        check(&config.solve(&op).unwrap(), &exact, &context);
+        let config = Lobpcg {
+            tolerance: tolerance.max(unit),
+            max_iters: 100,
+            seed,
+            ..Lobpcg::new(2, End::Largest)
+        };
+        let found = config.solve(&op).unwrap();
+        if found.stop == EigenStop::Converged {
+            check(&found, &exact, &format!("LOBPCG, {context}"));
         }
     }
 }
@@ -121,35 +120,32 @@ fn bounds_hold_at_every_level_of_noise() {
 #[test]
 fn single_precision_bounds_hold() {
     let n = 60;
-    for (index, spectrum) in [
+    let spectra = [
         Array1::linspace(0.0, 1.0, n),
         Array1::from_shape_fn(n, |j| 0.7_f64.powi(j as i32)),
         Array1::from_shape_fn(n, |j| (j / 3) as f64),
-    ]
-    .iter()
-    .enumerate()
-    {
-        for seed in 0..10 {
-            let single = with_spectrum(spectrum, seed).mapv(|v| v as f32);
-            let mut exact = dense::eigenvalues(single.mapv(f64::from).view())
-                .unwrap()
-                .to_vec();
-            exact.reverse();
-            let op = hvp_solvers::operator::DenseOperator::new(single).unwrap();
-            let config = Lanczos {
-                seed,
-                ..Lanczos::new(3, Which::Largest)
-            };
-            let found = config.solve(&op).unwrap();
-            assert_eq!(found.stop, EigenStop::Converged);
-            for (pair, exact) in found.pairs.iter().zip(&exact) {
-                let error = (f64::from(pair.value) - exact).abs();
-                assert!(
-                    error <= f64::from(pair.error_bound),
-                    "{index} {seed}: {error:e} {:e}",
-                    pair.error_bound
-                );
-            }
+    ];
+    for case in 0..cases(30) as usize {
+        let (index, seed) = (case % spectra.len(), (case / spectra.len()) as u64);
+        let single = with_spectrum(&spectra[index], seed).mapv(|v| v as f32);
+        let mut exact = dense::eigenvalues(single.mapv(f64::from).view())
+            .unwrap()
+            .to_vec();
+        exact.reverse();
+        let op = hvp_solvers::operator::DenseOperator::new(single).unwrap();
+        let config = Lanczos {
+            seed,
+            ..Lanczos::new(3, Which::Largest)
+        };
+        let found = config.solve(&op).unwrap();
+        assert_eq!(found.stop, EigenStop::Converged);
+        for (pair, exact) in found.pairs.iter().zip(&exact) {
+            let error = (f64::from(pair.value) - exact).abs();
+            assert!(
+                error <= f64::from(pair.error_bound),
+                "{index} {seed}: {error:e} {:e}",
+                pair.error_bound
+            );
         }
     }
 }

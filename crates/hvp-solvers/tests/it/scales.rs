@@ -234,7 +234,7 @@ fn traces(a: &Array2<f64>, v: &Array1<f64>, k: i32) -> Result<(), TestCaseError>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(test_problems::cases(24)))]
     #[test]
     fn powers_of_two_change_no_bit(
         n in 12..28_usize,

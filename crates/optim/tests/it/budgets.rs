@@ -8,6 +8,8 @@ use optim::lbfgs::Lbfgs;
 use optim::minimize::{Limits, Minimizer, Outcome, StopReason, minimize};
 use optim::newton::{Newton, Scaling};
 use optim::schedule::Schedule;
+use proptest::prelude::*;
+use test_problems::cases;
 
 /// Counts evaluations and products, and keeps the least value that came with a gradient.
 struct Counting {
@@ -141,5 +143,26 @@ fn every_limit_up_to_forty_is_kept() {
                 },
             );
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(64), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_limits_are_kept(
+        which in 0..100_usize,
+        evals in 1..60_u64,
+        products in proptest::option::of(0..60_u64),
+        iters in 0..30_u64,
+    ) {
+        let all = mgh::all();
+        let limits = Limits {
+            max_evals: evals,
+            max_products: products,
+            max_iters: iters,
+            ..Limits::default()
+        };
+        run_all(&all[which % all.len()], &limits);
     }
 }

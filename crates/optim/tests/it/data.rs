@@ -8,6 +8,8 @@ use ndarray::{Array1, array};
 use optim::data::{
     Batches, CellProblem, CsvFormat, DataError, Dataset, MAX_CLASSES, Scaler, Split, digits,
 };
+use proptest::prelude::*;
+use test_problems::cases;
 
 fn read(text: &str) -> Result<Dataset<f64>, DataError> {
     CsvFormat::default().read(text.as_bytes())
@@ -431,6 +433,35 @@ fn a_constant_feature_of_any_length_is_only_shifted() {
     let mut data = column(vec![0.1, next, 0.1, next]);
     Scaler::fit(&data).apply(&mut data).unwrap();
     assert!(data.features().iter().all(|x| x.abs() <= f64::EPSILON));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(64), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_constant_at_any_length_becomes_zero(
+        mantissa in -2.0..2.0_f64,
+        exponent in -1000..1000_i32,
+        n in 1..2000_usize,
+    ) {
+        let value = mantissa * 2.0_f64.powi(exponent);
+        let mut data = column(vec![value; n]);
+        Scaler::fit(&data).apply(&mut data).unwrap();
+        prop_assert!(data.features().iter().all(|x| x.is_zero()));
+        let value = (mantissa * 2.0_f64.powi(exponent / 9)) as f32;
+        let mut data = column(vec![value; n]);
+        Scaler::fit(&data).apply(&mut data).unwrap();
+        prop_assert!(data.features().iter().all(|x| x.is_zero()));
+    }
+
+    /// Whatever the text is, it is read or refused.
+    #[test]
+    fn no_text_panics(text in "[0-9eE+.,;\\- \n\r\t\"xNaif]{0,200}") {
+        if let Ok(data) = read(&text) {
+            prop_assert!(data.features().iter().all(|x| x.is_finite()));
+            prop_assert!(data.labels().iter().all(|&label| label < MAX_CLASSES));
+        }
+    }
 }
 
 /// Half of the rows at a − d, half at a + d: mean a, deviation d.

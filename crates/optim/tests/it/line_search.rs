@@ -6,6 +6,7 @@ use ad_core::Real;
 use optim::line_search::{SearchOutcome, SearchStop, StrongWolfe, Trial};
 use optim::minimize::Noise;
 use proptest::prelude::*;
+use test_problems::cases;
 
 type Phi = fn(f64) -> (f64, f64);
 
@@ -526,7 +527,7 @@ fn ends_well<T: Real>(shape: &Shape, first_step: f64, max_evals: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(256), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_search_ends_with_its_lowest_trial(

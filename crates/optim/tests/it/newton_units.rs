@@ -4,7 +4,9 @@ use hvp_solvers::{FunctionObjective, Objective, SecondOrder};
 use ndarray::{Array1, ArrayView1, ArrayViewMut1, ArrayViewMut2};
 use optim::minimize::{Iterate, Limits, StopReason, minimize, minimize_observed};
 use optim::newton::{Newton, NewtonState, Scaling};
+use proptest::prelude::*;
 use std::ops::ControlFlow;
+use test_problems::cases;
 
 use crate::common::mgh::{self, LeastSquares};
 
@@ -54,7 +56,13 @@ impl SecondOrder<f64> for Scaled {
 }
 
 /// All points with their values and gradients in the units of the problem, and the ending.
-fn trace(scaling: Scaling, problem: &LeastSquares, f: i32, x: i32) -> (Vec<u64>, StopReason) {
+fn trace(
+    scaling: Scaling,
+    problem: &LeastSquares,
+    start: &Array1<f64>,
+    f: i32,
+    x: i32,
+) -> (Vec<u64>, StopReason) {
     let unit = if scaling == Scaling::Identity {
         two(f - 2 * x)
     } else {
@@ -79,7 +87,7 @@ fn trace(scaling: Scaling, problem: &LeastSquares, f: i32, x: i32) -> (Vec<u64>,
         ControlFlow::Continue(())
     };
     let inner = problem.clone();
-    let x0: Array1<f64> = problem.x0() * two(x);
+    let x0 = start * two(x);
     let mut scaled = Scaled { inner, f, x };
     let found = minimize_observed(&method, &mut scaled, x0.view(), &limits, observe).unwrap();
     (bits, found.stop)
@@ -89,18 +97,42 @@ fn trace(scaling: Scaling, problem: &LeastSquares, f: i32, x: i32) -> (Vec<u64>,
 fn iterates_do_not_depend_on_the_units_of_f_and_x() {
     for problem in mgh::all() {
         for scaling in [Scaling::Identity, Scaling::Diagonal] {
-            let plain = trace(scaling, &problem, 0, 0);
+            let x0 = problem.x0();
+            let plain = trace(scaling, &problem, &x0, 0, 0);
             for power in [-200, -60, -10, 10, 60, 200] {
                 let name = problem.problem.name;
                 assert_eq!(
-                    trace(scaling, &problem, power, 0),
+                    trace(scaling, &problem, &x0, power, 0),
                     plain,
                     "{name}: f by 2^{power}"
                 );
                 let x = power / 4;
-                assert_eq!(trace(scaling, &problem, 0, x), plain, "{name}: x by 2^{x}");
+                assert_eq!(trace(scaling, &problem, &x0, 0, x), plain, "{name}: x by 2^{x}");
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(64), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_units_and_starts(
+        which in 0..100_usize,
+        factors in proptest::collection::vec(-2.0..2.0_f64, 12),
+        f in -150..150_i32,
+        x in -30..30_i32,
+        by_diagonal in any::<bool>(),
+    ) {
+        let all = mgh::all();
+        let problem = &all[which % all.len()];
+        let scaling = if by_diagonal { Scaling::Diagonal } else { Scaling::Identity };
+        let mut start = problem.x0();
+        for (x, factor) in start.iter_mut().zip(factors) {
+            *x *= factor;
+        }
+        let plain = trace(scaling, problem, &start, 0, 0);
+        prop_assert_eq!(trace(scaling, problem, &start, f, x), plain);
     }
 }
 
