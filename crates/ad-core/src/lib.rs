@@ -41,7 +41,7 @@ pub use function::{
     Cost, Function, HessianOptions, HessianStrip, HessianWork, InstructionProfile, Join,
     Linearization, Point, Product, Program, Residuals, mirror_hessian,
 };
-pub use kernels::{all_finite, dot};
+pub use kernels::{add_product, all_finite, dot};
 pub use real::Real;
 pub use record::{
     IntoConstant, JvpRule, Scalar, Var, VjpRule, concatenate, custom_jvp, custom_vjp, einsum,

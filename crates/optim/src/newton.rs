@@ -1,8 +1,8 @@
 //! Damped Newton with a dense Hessian.
 
 use ad_core::Real;
-use hvp_solvers::dense::{DenseReal, cholesky_in_place};
-use hvp_solvers::vector::{all_finite, dot, norm2, slice, slice_mut};
+use hvp_solvers::dense::{DenseReal, cholesky_in_place, cholesky_in_place_bytes};
+use hvp_solvers::vector::{all_finite, dot, norm2, power_of_two_below, slice, slice_mut};
 use hvp_solvers::{Quantity, SecondOrder, bits};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Zip, s};
 use serde::{Deserialize, Serialize};
@@ -27,14 +27,13 @@ use crate::settings::{positive, require};
 /// in a row. It falls tenfold after ρ > ¾ and doubles after an accepted ρ < ¼; below
 /// 2.2e-13 of `first_shift` it is 0 again, and a convex quadratic takes one step.
 ///
-/// Cost of an iteration: a dense Hessian (at most n products), n³/3 multiplications a
-/// factorisation, one value a trial and one gradient. Memory: 1.5n² numbers and twelve
-/// vectors, refused with [`MinimizeError::OverBudget`] before anything is computed if it exceeds
+/// Cost of an iteration: a dense Hessian (at most n products), n³/3 multiplications per
+/// factorisation, one value per trial and one gradient. Memory: 1.5n² numbers, twelve
+/// vectors and what the factorisation takes ([`cholesky_in_place_bytes`]), refused with
+/// [`MinimizeError::OverBudget`] before anything is computed if it exceeds
 /// `max_bytes`. The Hessian, its shift and the factor take turns in one matrix, beside the
 /// Hessian's triangle. What the objective itself takes to write a Hessian comes on top:
-/// see its [`SecondOrder::hessian_into`]. So do the buffers that the backend of the factorisation
-/// reserves once for each thread: for large matrices, some share of the last-level cache for each of its
-/// levels, hundreds of megabytes of addresses of which few are touched.
+/// see its [`SecondOrder::hessian_into`].
 ///
 /// Ends with [`StopReason::NoiseFloor`] if the value is as low as it can be told, with
 /// [`StopReason::Stalled`] if ‖p‖ ≤ eps·‖x‖ without a lower value, and
@@ -97,13 +96,14 @@ impl Default for Newton {
 
 impl Newton {
     /// Bytes that a run takes for `dim` parameters: the matrix, in which Hessian, shift and factor
-    /// take turns, the Hessian's triangle, and the vectors.
+    /// take turns, the Hessian's triangle, the vectors, and the factorisation's own.
     pub fn bytes_needed<T: Real>(&self, dim: usize) -> u128 {
         // The point, the gradient, the trial's, the best point, the step, the scaling, and copies
         // that the call itself takes and returns.
         const VECTORS: u128 = 12;
         let n = dim as u128;
-        (n * n + n * (n + 1) / 2 + VECTORS * n) * size_of::<T>() as u128
+        let numbers = n * n + n * (n + 1) / 2 + VECTORS * n;
+        numbers * size_of::<T>() as u128 + cholesky_in_place_bytes::<T>(dim) as u128
     }
 }
 
@@ -135,6 +135,8 @@ struct Work<T> {
     triangle: Vec<T>,
     /// D.
     scale: Array1<T>,
+    /// A power of two near the largest entry of the diagonal.
+    unit: T,
     step: Array1<T>,
     x: Array1<T>,
     gradient: Array1<T>,
@@ -319,15 +321,23 @@ impl<T: Real> Work<T> {
 
     /// Writes −(H + shift·D)⁻¹·gradient to `step`; false if that matrix has no
     /// Cholesky factor or the solution overflows.
+    ///
+    /// Both are in units of [`unit`](Self::unit): the roots of pivots that are an odd power of two
+    /// larger are rounded otherwise, and steps would depend on the units of f.
     fn set_step(&mut self, shift: T, gradient: &Array1<T>, solve: Solve<T>) -> bool {
         let mut rest = &self.triangle[..];
+        // A power of two as well.
+        let inverse = self.unit.recip();
         for (i, mut row) in self.matrix.rows_mut().into_iter().enumerate() {
             let (kept, below) = rest.split_at(row.len() - i);
-            row.slice_mut(s![i..]).assign(&ArrayView1::from(kept));
-            row[i] += shift * self.scale[i];
+            let mut row = row.slice_mut(s![i..]);
+            row.assign(&ArrayView1::from(kept));
+            row[0] += shift * self.scale[i];
+            row.mapv_inplace(|h| inverse * h);
             rest = below;
         }
         self.step.assign(gradient);
+        self.step.mapv_inplace(|g| inverse * g);
         if !solve(&mut self.matrix, &mut self.step) {
             return false;
         }
@@ -393,6 +403,9 @@ impl<T: Real> NewtonState<T> {
         }
         work.keep_triangle();
         work.set_scale(scaling);
+        let diagonal = work.matrix.diag();
+        let top = diagonal.fold(T::zero(), |top, h| top.max(h.abs()));
+        work.unit = power_of_two_below(top);
         true
     }
 

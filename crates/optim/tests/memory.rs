@@ -10,7 +10,6 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use ad_core::Function;
-use hvp_solvers::dense::cholesky;
 use hvp_solvers::objective::Quadratic;
 use hvp_solvers::{FunctionObjective, SecondOrder, SolverError};
 use ndarray::{Array1, Array2};
@@ -69,9 +68,7 @@ fn quadratic(n: usize, shift: f64) -> Quadratic<f64> {
 
 #[test]
 fn a_run_stays_within_the_bytes_that_it_needs() {
-    // The first matrix product on a thread makes the backend's buffers, which stay and whose size
-    // follows from the caches of the machine.
-    cholesky(Array2::<f64>::eye(1000).view()).unwrap();
+    // Nothing is warmed up: the first run on a thread takes no more than a later one.
     for n in [50, 200, 1000] {
         for (shift, scaling) in [
             (1.0, Scaling::Identity),
@@ -95,10 +92,10 @@ fn a_run_stays_within_the_bytes_that_it_needs() {
             };
             let (bytes, found) = peak(|| minimize(&method, &mut f, x0.view(), &limits));
             assert!(found.unwrap().stats.n_iters > 0);
-            // The factorisation works on blocks of columns beside the matrix.
-            let blocks = 64 * 1024 + 64 * n as u128 * 8;
             println!("n = {n}: {bytes} of {needed}");
-            assert!(bytes <= needed + blocks, "n = {n}: {bytes} of {needed}");
+            assert!(bytes <= needed, "n = {n}: {bytes} of {needed}");
+            // Nor does it ask for much more than it takes.
+            assert!(5 * bytes >= 4 * needed, "n = {n}: {bytes} of {needed}");
             let less = Newton {
                 max_bytes: needed as u64 - 1,
                 ..method

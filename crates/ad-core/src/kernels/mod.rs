@@ -26,6 +26,7 @@ mod vmath;
 pub(crate) use copy::{StridedCopy, gather};
 pub use finite::all_finite;
 pub(crate) use gemm::GemmScalar;
+pub use gemm::add_product;
 pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use indexed::IndexedJob;
 pub(crate) use isa::{Isa, Level};

@@ -27,12 +27,17 @@ pub(super) fn factorise<T: Scalar>(a: &mut [T], n: usize) -> Result<(), usize> {
     }
 }
 
+/// Bytes that [`factorise`] takes beside the matrix, but for what LAPACK's products reserve once.
+pub(super) const fn factorise_bytes<T>(_: usize) -> usize {
+    0
+}
+
 /// Ascending eigenvalues of the symmetric matrix in the upper triangle of `a`.
 pub(super) fn eigenvalues<T: Scalar>(a: Array2<T>) -> Option<Array1<T>> {
     a.eigvalsh_into(UPLO::Upper).ok()
 }
 
-/// Ascending eigenvalues, and eigenvectors one a row, of the symmetric matrix in the upper
+/// Ascending eigenvalues, and eigenvectors one per row, of the symmetric matrix in the upper
 /// triangle of `a`.
 pub(super) fn eigenpairs<T: Scalar>(a: Array2<T>) -> Option<(Array1<T>, Array2<T>)> {
     let (values, columns) = a.eigh_into(UPLO::Upper).ok()?;

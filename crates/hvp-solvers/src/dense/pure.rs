@@ -1,10 +1,8 @@
-//! Dense factorisations by `faer`.
+//! Dense factorisations in Rust: eigenvalues by `faer`, Cholesky factors by blocks.
 
+use ad_core::Real;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::{
-    LltError, LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
-};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::{MatMut, MatRef, Par, Spec};
 use ndarray::{Array1, Array2};
@@ -18,22 +16,13 @@ impl Scalar for f32 {}
 impl Scalar for f64 {}
 
 /// `Lᵀ` of `A = LLᵀ` into the upper triangle of the row-major `a`; or the bad pivot.
-pub(super) fn factorise<T: Scalar>(a: &mut [T], n: usize) -> Result<(), usize> {
-    // Read by columns, the row-major matrix is its transpose, and the lower triangle
-    // that faer works on is our upper one.
-    let a = MatMut::from_column_major_slice_mut(a, n, n);
-    let scratch = cholesky_in_place_scratch::<T>(n, Par::Seq, Spec::default());
-    let mut memory = MemBuffer::new(scratch);
-    let stack = MemStack::new(&mut memory);
-    cholesky_in_place(
-        a,
-        LltRegularization::default(),
-        Par::Seq,
-        stack,
-        Spec::default(),
-    )
-    .map(|_| ())
-    .map_err(|LltError::NonPositivePivot { index }| index)
+pub(super) fn factorise<T: Real>(a: &mut [T], n: usize) -> Result<(), usize> {
+    super::blocked::factorise(a, n)
+}
+
+/// Bytes that [`factorise`] takes beside the matrix.
+pub(super) const fn factorise_bytes<T>(n: usize) -> usize {
+    super::blocked::scratch_bytes::<T>(n)
 }
 
 /// Ascending eigenvalues of the symmetric matrix in the upper triangle of `a`.
@@ -51,7 +40,7 @@ pub(super) fn eigenvalues<T: Scalar + ad_core::Real>(a: Array2<T>) -> Option<Arr
     Some(values)
 }
 
-/// Ascending eigenvalues, and eigenvectors one a row, of the symmetric matrix in the upper
+/// Ascending eigenvalues, and eigenvectors one per row, of the symmetric matrix in the upper
 /// triangle of `a`.
 pub(super) fn eigenpairs<T: Scalar + ad_core::Real>(
     a: Array2<T>,

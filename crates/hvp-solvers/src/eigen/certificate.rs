@@ -39,6 +39,26 @@ pub(crate) struct Measured<T> {
     pub(crate) n_products: usize,
 }
 
+/// The error of products, from that with a vector of about norm 1; `compare` subtracts from the
+/// product (second argument, with the vector as the first) what was expected. `None` if it is not finite.
+pub(crate) fn noise_of<T, A>(
+    a: &A,
+    vector: &[T],
+    w: &mut [T],
+    compare: impl FnOnce(&[T], &mut [T]),
+) -> Option<T>
+where
+    T: Real,
+    A: LinearOperator<T> + ?Sized,
+{
+    let mut image = vec![T::zero(); vector.len()];
+    multiply(a, vector, LENGTH, &mut image, w);
+    image.copy_from_slice(w);
+    compare(vector, w);
+    let noise = loudness(w, &image);
+    noise.is_finite().then_some(noise)
+}
+
 /// The vector is multiplied this long, and the product divided again. Where products are rounded to
 /// fewer bits than their type has, the same vector would repeat the errors that are to be seen.
 const LENGTH: f64 = 0.7;

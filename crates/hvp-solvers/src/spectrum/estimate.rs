@@ -23,8 +23,8 @@ pub struct SpectralEstimate {
 
 /// A number between bounds, and how far chance may have moved the bounds.
 ///
-/// Over the probes that were drawn the mean lies in `lower..=upper`: a theorem, up to
-/// rounding. That they were drawn is the other error. Each bound's expectation bounds the
+/// Over the probes that were drawn the mean lies in `lower..=upper`: a theorem, for a matrix whose
+/// eigenvalues are within the [`resolution`](Quadrature::resolution) of the operator's. That they were drawn is the other error. Each bound's expectation bounds the
 /// exact number, and the bars (Student's factor for 95 % and `k − 1` degrees of freedom times
 /// `std/√k` of the `k` probes) say how far from its expectation it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -134,8 +134,9 @@ impl SpectralEstimate {
     ///
     /// For functions whose even derivatives have one sign and odd derivatives the other
     /// (`ln`, `1/x`, `√x`, `e⁻ˣ`), `end` has to be a lower bound of all eigenvalues; for functions
-    /// whose derivatives all have one sign (`eˣ`) an upper bound. `None` if `f` is not finite
-    /// at a node, or `end` is beyond a node. See [`Quadrature::integrate_with`].
+    /// whose derivatives all have one sign (`eˣ`) an upper bound. The bounds leave room for nodes that
+    /// are off by the [`resolution`](Quadrature::resolution). `None` if `f` is not finite so near to a
+    /// node, or `end` is beyond a node. See [`Quadrature::integrate_with`].
     pub fn trace_bounds(&self, end: f64, f: impl Fn(f64) -> f64) -> Option<Bracket> {
         let n = self.dim as f64;
         let (low, high) = self.extremes()?;
@@ -146,13 +147,13 @@ impl SpectralEstimate {
             .fold(0.0, f64::max);
         let outside = end <= low + slack || end >= high - slack;
         let pairs = |q: &Quadrature| (q.integrate(&f), q.integrate_with(end, &f));
-        let finite = |q: &Quadrature| pairs(q).0.is_finite() && pairs(q).1.is_finite();
+        let finite = |q: &Quadrature| q.is_finite_near(&f) && pairs(q).1.is_finite();
         if self.stop != TraceStop::Estimated || !outside || !self.quadratures.iter().all(finite) {
             return None;
         }
         Some(self.bracket(n, |q| {
-            let (gauss, radau) = pairs(q);
-            (gauss.min(radau), gauss.max(radau))
+            let ((gauss, radau), room) = (pairs(q), q.rounding_of(&f));
+            (gauss.min(radau) - room, gauss.max(radau) + room)
         }))
     }
 
@@ -251,7 +252,7 @@ impl SpectralEstimate {
     }
 
     /// The extreme nodes: an upper bound of the smallest and a lower bound of the largest
-    /// eigenvalue. `None` without a quadrature.
+    /// eigenvalue, to the [`resolution`](Quadrature::resolution). `None` without a quadrature.
     pub fn extremes(&self) -> Option<(f64, f64)> {
         let ends = self.quadratures.iter().filter_map(|q| {
             let (first, last) = (q.nodes.first()?, q.nodes.last()?);
@@ -261,7 +262,7 @@ impl SpectralEstimate {
     }
 
     /// `θ_max / θ_min`, a lower bound of the condition of a positive definite operator, up to
-    /// rounding. `None` if a node is not above the rounding level.
+    /// the [`resolution`](Quadrature::resolution). `None` if a node is not above that.
     pub fn condition(&self) -> Option<f64> {
         let (low, high) = self.extremes()?;
         let level = self

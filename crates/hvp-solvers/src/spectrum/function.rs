@@ -44,14 +44,16 @@ impl SpectralFunction {
 /// Every few steps the result is compared with the last one. With `δ` that change and `ρ` its
 /// ratio to the change before, convergence at the rate seen leaves the error
 ///
-/// `δ·ρ/(1 − ρ)`, and no less than `δ` is taken as the estimate.
+/// `δ·ρ/(1 − ρ)`, and no less than `δ` is taken as the estimate. At the end one product more, with a
+/// combination of the basis, shows the errors of products, and
+/// [`error_estimate`](FunctionOutcome::error_estimate) covers what they may do to the result.
 ///
 /// For smooth functions, which converge ever faster, it is on the safe side. For functions with
 /// a singularity inside the spectrum (the sign of an indefinite operator with eigenvalues close
 /// to zero) convergence is uneven, and so is the estimate.
 ///
-/// - **Cost**: one product and `4nk` to `8nk` flops in step `k`, and `9k³` flops a comparison, after
-///   3 steps more, or an eighth more.
+/// - **Cost**: one product and `4nk` to `8nk` flops in step `k`, `9k³` flops for each comparison, after
+///   3 steps more, or an eighth more; and the product at the end.
 /// - **Memory**: `max_steps + 1` vectors and `max_steps²` numbers.
 /// - **Resuming**: over a [`Journal`](crate::operator::Journal).
 ///
@@ -71,7 +73,7 @@ pub struct MatrixFunction {
     /// rounding moves the result as much; but zero stands for all steps, unless the space is
     /// exhausted before.
     pub relative_tolerance: f64,
-    /// At most this many products; at most `n` are made. Default 200.
+    /// At most this many steps, each of one product; at most `n` are made. Default 200.
     pub max_steps: usize,
 }
 
@@ -88,9 +90,10 @@ impl Default for MatrixFunction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum FunctionStop {
-    /// The error estimate is within tolerance.
+    /// More steps would change the result by less than the tolerance. Where products are less exact
+    /// than that, the error estimate is larger: steps do not mend it.
     Converged,
-    /// The Krylov space was exhausted: exact up to rounding.
+    /// The Krylov space was exhausted: exact up to the errors of products.
     Exact,
     /// The limit of steps was reached.
     MaxSteps,
@@ -104,12 +107,21 @@ pub enum FunctionStop {
     },
 }
 
+impl FunctionStop {
+    /// Whether there is a result, complete or not.
+    fn is_result(self) -> bool {
+        !matches!(self, Self::OutsideDomain | Self::NonFinite { .. })
+    }
+}
+
 /// The result of [`MatrixFunction::apply`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FunctionOutcome<T> {
     /// `f(A) v`; always finite.
     pub y: Array1<T>,
-    /// An estimate of `‖y − f(A)v‖`; the largest number if there is none.
+    /// An estimate of `‖y − f(A)v‖`, the errors of products included; the largest number if there is
+    /// none, as before the second comparison and where `f` is not finite within those errors of an
+    /// approximate eigenvalue.
     pub error_estimate: T,
     /// Products made.
     pub n_products: usize,
@@ -185,7 +197,15 @@ impl MatrixFunction {
         } else {
             tol
         };
-        let stop = run.go(a, f, tol);
+        let mut stop = run.go(a, &f, tol);
+        if stop.is_result() {
+            if run.krylov.measure_noise(a) {
+                run.estimate += run.effect_of_noise(&f);
+            } else {
+                let what = Quantity::Product;
+                stop = FunctionStop::NonFinite { what };
+            }
+        }
         Ok(run.outcome(stop, norm, unit))
     }
 }
@@ -221,7 +241,7 @@ impl<T: Real> Run<T> {
     }
 
     /// Steps until the coefficients settle.
-    fn go<A>(&mut self, a: &A, f: impl Fn(T) -> T, tolerance: f64) -> FunctionStop
+    fn go<A>(&mut self, a: &A, f: &impl Fn(T) -> T, tolerance: f64) -> FunctionStop
     where
         A: LinearOperator<T> + ?Sized,
     {
@@ -244,7 +264,7 @@ impl<T: Real> Run<T> {
                 };
             }
             std::mem::swap(&mut self.c, &mut self.old);
-            if !self.coefficients(&f) {
+            if !self.coefficients(f) {
                 return FunctionStop::OutsideDomain;
             }
             if self.krylov.exhausted {
@@ -284,9 +304,9 @@ impl<T: Real> Run<T> {
     }
 
     /// `c ← f(T) e₁ = Y f(Θ) Yᵀe₁`; false if `f` is not finite at an eigenvalue.
-    fn coefficients(&mut self, f: impl Fn(T) -> T) -> bool {
+    fn coefficients(&mut self, f: &impl Fn(T) -> T) -> bool {
         let m = self.krylov.len();
-        let zero = T::of(10.0 * m as f64) * T::epsilon() * self.krylov.norm;
+        let zero = self.zero();
         self.c.fill(T::zero());
         for k in 0..m {
             let theta = self.theta[k];
@@ -304,6 +324,40 @@ impl<T: Real> Run<T> {
             }
         }
         true
+    }
+
+    /// The modulus up to which an approximate eigenvalue cannot be told from zero, by rounding.
+    fn zero(&self) -> T {
+        T::of(10.0 * self.krylov.len() as f64) * T::epsilon() * self.krylov.norm
+    }
+
+    /// How far `f(A + E)v` may be from `f(A)v`, with `‖v‖ = 1` and `E` of the size of the errors of
+    /// products: `‖E‖` times the largest divided difference of `f` (Daleckii & Krein 1965), over
+    /// distances of at least `‖E‖`. Infinite if `f` is not finite so near to an eigenvalue.
+    fn effect_of_noise(&self, f: &impl Fn(T) -> T) -> T {
+        let distance = self.krylov.distance();
+        let zero = self.zero() + distance;
+        let theta = &self.theta[..self.krylov.len()];
+        let at = |x: T| f(if x.abs() <= zero { T::zero() } else { x });
+        let values: Vec<T> = theta.iter().map(|&x| at(x)).collect();
+        let mut most = T::zero();
+        for (i, (&x, &value)) in theta.iter().zip(&values).enumerate() {
+            for near in [x - distance, x + distance] {
+                let change = (at(near) - value).abs();
+                most = most.max(if change.is_finite() {
+                    change
+                } else {
+                    T::infinity()
+                });
+            }
+            for (&other, &there) in theta.iter().zip(&values).skip(i + 1) {
+                let share = distance / (other - x).abs().max(distance);
+                if share > T::zero() {
+                    most = most.max((there - value).abs() * share);
+                }
+            }
+        }
+        most
     }
 
     /// Updates the change and, from the second change on, the estimate.
@@ -339,10 +393,7 @@ impl<T: Real> Run<T> {
             stop,
             ritz_values: self.theta[..m].to_vec(),
         };
-        let failed = matches!(
-            stop,
-            FunctionStop::OutsideDomain | FunctionStop::NonFinite { .. }
-        );
+        let failed = !stop.is_result();
         if failed || !found.error_estimate.is_finite() {
             found.error_estimate = T::max_value();
         }

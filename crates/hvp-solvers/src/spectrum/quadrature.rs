@@ -41,14 +41,22 @@ impl Quadrature {
             alpha,
             beta,
             // T is the exact one of a matrix some eps·‖A‖ away, with a factor that grows
-            // no faster than the number of steps.
-            resolution: 10.0 * steps * T::epsilon().as_f64() * krylov.norm.as_f64(),
+            // no faster than the number of steps, and as far as the products are wrong.
+            resolution: 10.0 * steps * T::epsilon().as_f64() * krylov.norm.as_f64()
+                + krylov.distance().as_f64(),
         })
     }
 
     /// `Σ τₖ f(θₖ)`.
     pub fn integrate(&self, f: impl Fn(f64) -> f64) -> f64 {
         sum(&self.nodes, &self.weights, f)
+    }
+
+    /// Whether `f` is finite at every node, and where a node may be if it is off by the resolution.
+    pub(super) fn is_finite_near(&self, f: impl Fn(f64) -> f64) -> bool {
+        let d = self.resolution;
+        let near = |x: f64| [f(x - d), f(x), f(x + d)].iter().all(|f| f.is_finite());
+        self.nodes.iter().all(|&x| near(x))
     }
 
     /// How much `Σ τₖ f(θₖ)` changes if every node is off by the resolution, as far as `f` is finite
@@ -64,7 +72,7 @@ impl Quadrature {
     }
 
     /// Nodes closer than this to each other or to a point are the same for all that the
-    /// run can tell: a multiple of `eps·‖A‖`.
+    /// run can tell: a multiple of `eps·‖A‖`, and the measured error of the products.
     pub fn resolution(&self) -> f64 {
         self.resolution
     }
@@ -96,7 +104,7 @@ impl Quadrature {
     /// Among all measures with the moments of `μ` up to order `2m`, the Gauss–Radau quadrature
     /// with a node at `t` has least mass below `t` and most up to it (Chebyshev, Markov,
     /// Stieltjes; Akhiezer 1965, ch. 2). Taken at `t ∓ resolution`, so that they also hold for
-    /// eigenvalues within rounding of `t`. Beyond that rounding counts as much as it does for any
+    /// eigenvalues that cannot be told from `t`. Beyond that, errors of the products count as much as for any
     /// spectral projection: `resolution` over the distance from `t` to the next eigenvalue.
     pub fn cumulative_bounds(&self, t: f64) -> (f64, f64) {
         let (low, high) = (t - self.resolution, t + self.resolution);

@@ -19,7 +19,10 @@ use crate::trace::sketch::{row, signs};
 /// `vᵀf(A)v ≈ n Σ τₖ f(θₖ)`, exactly for polynomials up to degree `2m − 1`; and the mean
 /// over `v` is `tr f(A)`.
 ///
-/// - **Cost**: `n_probes · n_steps` products, `4nm²` to `8nm²` flops a probe.
+/// The product with a combination of the first basis shows how exact products are, which is in every
+/// bound ([`Quadrature::resolution`]).
+///
+/// - **Cost**: `n_probes · n_steps` products and one more, `4nm²` to `8nm²` flops for each probe.
 /// - **Memory**: `n_steps + 1` vectors; each probe leaves `4·n_steps` numbers.
 /// - **Resuming**: over a [`Journal`](crate::operator::Journal).
 ///
@@ -88,6 +91,9 @@ impl Slq {
             let mut finite = true;
             while finite && krylov.len() < steps && !krylov.exhausted {
                 finite = krylov.step(a);
+            }
+            if finite && found.quadratures.is_empty() {
+                finite = krylov.measure_noise(a);
             }
             let quadrature = finite.then(|| Quadrature::of(&krylov)).flatten();
             let Some(quadrature) = quadrature else {

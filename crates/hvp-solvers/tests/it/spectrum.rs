@@ -2,10 +2,11 @@
 
 use std::f64::consts::PI;
 
-use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator};
+use hvp_solvers::operator::{Counted, DenseOperator, DiagonalOperator, FnOperator};
 use hvp_solvers::spectrum::{Slq, SpectralEstimate};
 use hvp_solvers::trace::TraceStop;
-use ndarray::{Array1, array};
+use ndarray::{Array1, ArrayView1, ArrayViewMut1, array};
+use test_problems::cases;
 
 use crate::kit::{EPS, Fault, FaultyOperator, with_spectrum};
 
@@ -258,11 +259,60 @@ fn log_determinant_condition_and_gauss_radau_bounds() {
     assert!((dimension.value - exact).abs() <= 1.5 * dimension.error_bar);
 }
 
+/// Products rounded to `f32`: the brackets leave room for it. On a diagonal matrix random signs have the
+/// uniform measure, so that there is no chance in the exact values.
+#[test]
+fn brackets_cover_products_in_single_precision() {
+    for case in 0..cases(60) as usize {
+        let n = 20 + case % 90;
+        let low = [0.5, 0.01, 2.0][case % 3];
+        let d = Array1::from_shape_fn(n, |i| low + 19.0 * ((i * i + case) as f64).sin().abs());
+        let rounded = FnOperator::new(
+            n,
+            |x: ArrayView1<'_, f64>, mut y: ArrayViewMut1<'_, f64>| {
+                y.assign(&(&d * &x).mapv(|v| f64::from(v as f32)));
+            },
+        );
+        let found = Slq {
+            n_probes: 2,
+            n_steps: 2 + case % 40,
+            seed: case as u64,
+        };
+        let found = found.estimate(&rounded).unwrap();
+        let functions: [Case; 4] = [
+            (0.5 * low, f64::ln),
+            (0.5 * low, f64::recip),
+            (0.5 * low, f64::sqrt),
+            (22.0, |x| (0.2 * x).exp()),
+        ];
+        for (end, f) in functions {
+            let exact = d.mapv(f).sum();
+            let b = found.trace_bounds(end, f).unwrap();
+            assert!(
+                b.lower <= exact && exact <= b.upper,
+                "{case} {end}: {exact} {b:?}"
+            );
+        }
+        let resolution = found.quadratures[0].resolution();
+        assert!(resolution < 1e-4, "{resolution:e}");
+        let mut sorted = d.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        for pair in sorted.windows(2).filter(|pair| pair[1] - pair[0] > 1e-2) {
+            let t = 0.5 * (pair[0] + pair[1]);
+            let (c, exact) = (found.cumulative(t), share_below(&d, t));
+            let slack = 2.0 * resolution / (pair[1] - pair[0]);
+            let holds = c.lower <= exact + slack && exact <= c.upper + slack;
+            assert!(holds, "{case} {t}: {exact} {c:?}");
+        }
+    }
+}
+
 #[test]
 fn an_exhausted_space_is_exact() {
     let a = DiagonalOperator::new(Array1::from_shape_fn(40, |i| [1.0, 2.0, 5.0][i % 3]));
     let found = Slq::default().estimate(&a).unwrap();
-    assert_eq!(found.n_products, 30);
+    // Three for each probe, and one that shows how exact products are.
+    assert_eq!(found.n_products, 31);
     assert!(found.quadratures.iter().all(|q| q.exact));
     let c = found.cumulative(3.0);
     assert!((c.lower - 27.0 / 40.0).abs() < 1e-12 && (c.upper - c.lower).abs() < 1e-12);

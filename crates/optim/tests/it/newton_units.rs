@@ -107,7 +107,11 @@ fn iterates_do_not_depend_on_the_units_of_f_and_x() {
                     "{name}: f by 2^{power}"
                 );
                 let x = power / 4;
-                assert_eq!(trace(scaling, &problem, &x0, 0, x), plain, "{name}: x by 2^{x}");
+                assert_eq!(
+                    trace(scaling, &problem, &x0, 0, x),
+                    plain,
+                    "{name}: x by 2^{x}"
+                );
             }
         }
     }

@@ -113,6 +113,70 @@ unsafe fn gemm_on<T: Real>(
     }
 }
 
+/// C ← C + A·B. A is of `rows × depth` with any strides, given as (from row to row, from column to column);
+/// B and C are row-major with `stride` numbers from one row to the next and `columns` of them each.
+/// Cost: `rows · depth · columns` multiplications and additions. `scratch` grows to what the kernels copy,
+/// at most a MiB, and may be used again.
+///
+/// ```
+/// // Multiples of the row above, added to two rows of three columns.
+/// let above = [1.0, 2.0, 3.0];
+/// let mut below = [1.0, 1.0, 1.0, 2.0, 5.0, 7.0];
+/// let (size, strides) = ((2, 1, 3), (1, 1));
+/// ad_core::add_product(&[-1.0, -2.0], strides, size, &above, &mut below, 3, &mut Vec::new());
+/// assert_eq!(below, [0.0, -1.0, -2.0, 0.0, 1.0, 1.0]);
+/// ```
+///
+/// # Panics
+/// If a slice is too short for its matrix, or the stride is less than the columns.
+pub fn add_product<T: Real>(
+    a: &[T],
+    (a_row, a_col): (usize, usize),
+    (rows, depth, columns): (usize, usize, usize),
+    b: &[T],
+    c: &mut [T],
+    stride: usize,
+    scratch: &mut Vec<T>,
+) {
+    if rows == 0 || depth == 0 || columns == 0 {
+        return;
+    }
+    let last = |count: usize, step: usize| (count - 1).checked_mul(step);
+    let extent = |rows: usize| last(rows, stride)?.checked_add(columns);
+    let fits = |len: usize, rows: usize| extent(rows).is_some_and(|extent| extent <= len);
+    let last_of_a = last(rows, a_row)
+        .zip(last(depth, a_col))
+        .and_then(|(row, col)| row.checked_add(col));
+    let a_fits = last_of_a.is_some_and(|last| last < a.len());
+    assert!(columns <= stride, "add_product: rows overlap");
+    assert!(a_fits, "add_product: A is too short");
+    assert!(fits(b.len(), depth), "add_product: B is too short");
+    assert!(fits(c.len(), rows), "add_product: C is too short");
+    // A step that is taken lies within its slice, of at most isize::MAX bytes; the others do not count.
+    let step = |count: usize, step: usize| if count > 1 { step as isize } else { 1 };
+    let shape = GemmShape {
+        m: rows,
+        n: columns,
+        k: depth,
+        a_row: step(rows, a_row),
+        a_col: step(depth, a_col),
+        b_row: step(depth, stride),
+        b_col: 1,
+        c_row: step(rows, stride),
+        batch: 1,
+        a_batch: 0,
+        b_batch: 0,
+        c_batch: 0,
+        accumulate: true,
+    };
+    let wanted = scratch_len::<T>(&shape);
+    if scratch.len() < wanted {
+        scratch.resize(wanted, T::zero());
+    }
+    // SAFETY: the extents of all three were checked, and C is borrowed for itself alone.
+    unsafe { gemm(&shape, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), scratch) }
+}
+
 /// The numbers of scratch memory for [`gemm_at`].
 fn scratch_of<T: GemmScalar>(level: Level, shape: &GemmShape) -> usize {
     let (problem, kernels) = (Problem::new(shape), T::kernels(level));
