@@ -8,7 +8,7 @@ use crate::bits;
 use crate::random::fill_normal;
 use crate::vector::{axpy, dot, norm2, scale};
 
-/// Orthonormal vectors, one a row of a single allocation.
+/// Orthonormal vectors, one per row of a single allocation.
 ///
 /// It is stored without what is free; [`make_room`](Self::make_room) brings that back.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use crate::vector::{axpy, norm2};
 
 /// The relation `A V = V T + P C` with orthonormal `[V P]`, and the Ritz pairs of `T`.
 ///
-/// `V` are the vectors that have been multiplied, `P` those that are pending: one a unit of
+/// `V` are the vectors that have been multiplied, `P` those that are pending: one per unit of
 /// the block, fewer once a remainder vanished.
 #[derive(Debug)]
 pub(super) struct Factorisation<T> {
@@ -32,7 +32,7 @@ pub(super) struct Factorisation<T> {
     pub(super) done: usize,
     /// `T` with stride `ncv + width`; the rows below `done` are `C`.
     pub(super) t: Vec<T>,
-    /// Products, one a row.
+    /// Products, one per row.
     w: Vec<T>,
     pub(super) h: Vec<T>,
     /// Of each column of `AV − VT − PC` the norm: zero but for vectors that were kept without
@@ -44,7 +44,7 @@ pub(super) struct Factorisation<T> {
     pub(super) residual: Vec<T>,
     /// What of the residuals was lost.
     unseen: Vec<T>,
-    /// `C Y`, a pending vector a row: the residuals as vectors.
+    /// `C Y`, one pending vector per row: the residuals as vectors.
     coupling: Vec<T>,
     pub(super) scratch: Vec<T>,
     /// Indices into `theta`, the most wanted first.

@@ -28,7 +28,7 @@ use crate::operator::LinearOperator;
 /// copies of an eigenvalue are found without looking for them. It takes more products than one
 /// vector does, and pays where a block costs less than its vectors one by one.
 ///
-/// - **Cost**: one product and about `4·n·ncv` to `8·n·ncv` flops a step, `2·n·ncv²` a
+/// - **Cost**: one product and about `4·n·ncv` to `8·n·ncv` flops per step, `2·n·ncv²` per
 ///   restart, and one product for each returned pair, for its true residual.
 /// - **Memory**: `ncv + 2b` vectors and `2·ncv²` numbers, three vectors more to look for copies;
 ///   nothing is allocated between restarts.
@@ -125,7 +125,7 @@ impl Lanczos {
     }
 
     /// Finds the pairs from an earlier basis, such as the eigenvectors of an operator that has
-    /// changed a little since ([`EigenOutcome::vectors`]); one vector a row.
+    /// changed a little since ([`EigenOutcome::vectors`]); one vector per row.
     ///
     /// Multiplies the basis and takes the Ritz pairs in its span. If the wanted ones are
     /// within tolerance, that is all: `k` products and `k` for the residuals. Otherwise Lanczos

@@ -44,7 +44,7 @@ impl End {
 ///
 /// A long solve can be done in parts: see [`Lobpcg::start`].
 ///
-/// - **Cost**: a product, a solve with `M` and about `60·n·block` flops an iteration for each pair
+/// - **Cost**: a product, a solve with `M` and about `60·n·block` flops per iteration for each pair
 ///   that has not converged. Products come in blocks.
 /// - **Memory**: `6·block` vectors; nothing is allocated in the loop.
 /// - **Convergence**: as [`Lanczos`](super::Lanczos), by residuals that are confirmed by products and

@@ -82,11 +82,11 @@ pub struct LobpcgState<T> {
 /// What has no meaning between iterations.
 #[derive(Debug, Clone)]
 pub(super) struct Workspace<T> {
-    /// `SᵀAS`, then its eigenvectors, one a column.
+    /// `SᵀAS`, then its eigenvectors, one per column.
     pub(super) g: Vec<T>,
     pub(super) values: Vec<T>,
     pub(super) scratch: Vec<T>,
-    /// Coefficients of the new `[X P]`, one vector a row, and a row to come.
+    /// Coefficients of the new `[X P]`, one vector per row, and a row to come.
     pub(super) mix: Basis<T>,
     pub(super) row: Vec<T>,
     pub(super) h: Vec<T>,

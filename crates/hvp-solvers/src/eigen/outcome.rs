@@ -129,7 +129,7 @@ pub struct EigenOutcome<T> {
 }
 
 impl<T: Real> EigenOutcome<T> {
-    /// The vectors of all pairs, one a row: the basis from which the next solve can start.
+    /// The vectors of all pairs, one per row: the basis from which the next solve can start.
     pub fn vectors(&self) -> Array2<T> {
         let n = self.pairs.first().map_or(0, |pair| pair.vector.len());
         let mut all = Array2::zeros((self.pairs.len(), n));

@@ -71,7 +71,7 @@ impl SpectralEstimate {
         self.mean_of(self.quadratures.iter().map(f))
     }
 
-    /// The mean of one number a probe.
+    /// The mean of one number per probe.
     fn mean_of(&self, values: impl Iterator<Item = f64>) -> TraceEstimate {
         Samples {
             values: values.collect(),

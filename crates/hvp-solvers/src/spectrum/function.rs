@@ -216,7 +216,7 @@ struct Run<T> {
     /// `f(T) e₁` and its last value.
     c: Vec<T>,
     old: Vec<T>,
-    /// Eigenvectors of `T`, one a column, and eigenvalues.
+    /// Eigenvectors of `T`, one per column, and eigenvalues.
     y: Vec<T>,
     theta: Vec<T>,
     scratch: Vec<T>,
