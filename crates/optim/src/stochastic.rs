@@ -1,4 +1,4 @@
-//! Training on mini-batches: a first-order rule, one batch a step.
+//! Training on mini-batches: a first-order rule, one batch per step.
 
 use std::ops::ControlFlow;
 

@@ -68,7 +68,7 @@ impl<T: Real> RectangularOperator<T> for LinearizedJacobian<'_, T> {
     }
 }
 
-/// The gradients of the single cases of some data, one a row (`N×n`), for
+/// The gradients of the single cases of some data, one per row (`N×n`), for
 /// [`EmpiricalFisher`](crate::operator::EmpiricalFisher) and diagonals made of their squares.
 ///
 /// `function` is recorded for *one* case, data of leading axis 1; `data` holds all cases along

@@ -95,7 +95,7 @@ fn product<T: Real>(
     }
 }
 
-/// [`product`] for one vector a row. A bad vector spoils its block.
+/// [`product`] for one vector per row. A bad vector spoils its block.
 fn product_block<T: Real>(
     at: &Linearization<'_, T>,
     kind: Product,

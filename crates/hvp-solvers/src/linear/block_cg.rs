@@ -13,7 +13,7 @@ use crate::operator::LinearOperator;
 
 /// Block conjugate gradients (O'Leary 1980) for `A xⱼ = bⱼ`, `A ≻ 0`, `j ≤ k`.
 ///
-/// All systems share one space, which grows by up to `k` dimensions an iteration: each profits
+/// All systems share one space, which grows by up to `k` dimensions per iteration: each profits
 /// from the directions of the others, and the operator multiplies whole blocks
 /// ([`apply_block_into`](LinearOperator::apply_block_into)). The residuals are carried as
 /// `R = Q C` with orthonormal `Q` (Dubrulle 2001), so that nothing is lost when they become
@@ -27,7 +27,7 @@ use crate::operator::LinearOperator;
 ///
 /// A long solve can be done in parts: see [`BlockCg::start`].
 ///
-/// - **Cost**: at most `k` products, `k` preconditioners and about `12nk²` flops an iteration.
+/// - **Cost**: at most `k` products, `k` preconditioners and about `12nk²` flops per iteration.
 /// - **Memory**: `5k` vectors, `6k + 1` with a preconditioner; nothing is allocated in the loop.
 ///
 /// ```

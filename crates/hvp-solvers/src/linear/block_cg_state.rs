@@ -57,7 +57,7 @@ pub struct BlockCgState<T> {
     /// The systems at work, and their residuals; none when all have ended.
     work: Vec<usize>,
     r: BlockResidual<T>,
-    /// The directions, one a row.
+    /// The directions, one per row.
     #[serde(with = "bits::vector")]
     s: Vec<T>,
     next: Next,

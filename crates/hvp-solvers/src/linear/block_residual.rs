@@ -10,7 +10,7 @@ use crate::error::{Quantity, SolverError, check_len, check_setting};
 use crate::vector::{axpy, dot, norm2, scale};
 
 /// `R = Q C` with `QᵀM⁻¹Q = I`: column `p` of `C` is the residual of system `p`. Blocks of vectors
-/// hold one a row; rows of small matrices are `k` long.
+/// hold one per row; rows of small matrices are `k` long.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "T: Real")]
 pub(super) struct BlockResidual<T> {

@@ -13,7 +13,7 @@ use crate::operator::LinearOperator;
 /// Preconditioned conjugate gradients (Hestenes–Stiefel 1952) for `A x = b`, `A ≻ 0`.
 ///
 /// Each iteration minimises `½xᵀAx − bᵀx` over one more dimension of the Krylov space.
-/// Costs one product, one preconditioner and `10n` flops an iteration; holds four
+/// Costs one product, one preconditioner and `10n` flops per iteration; holds four
 /// vectors besides `x` (five with a preconditioner) and allocates none of them in the loop.
 ///
 /// The residual that the recurrence carries drifts away from `b − A x`. So before

@@ -19,7 +19,7 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale};
 /// `(B + λI) z = −g`,   `B + λI ⪰ 0`,   `λ (Δ − ‖z‖) = 0`.
 ///
 /// Lanczos from `g` gives `B V = V T + β v eᵀ`; in the coordinates `z = V h` the problem is
-/// tridiagonal and solved by Newton's method on `1/‖h(λ)‖ − 1/Δ` in `O(k)` a step.
+/// tridiagonal and solved by Newton's method on `1/‖h(λ)‖ − 1/Δ` in `O(k)` per step.
 /// The residual of the first equation is `β|h_k|`. Where
 /// [`TruncatedCg`](super::TruncatedCg) stops at the boundary, this goes on to the minimiser on it.
 ///
@@ -49,7 +49,7 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale};
 /// begins at a random vector and grows for at least `probe` products; without a probe, or without
 /// a stored basis, the step is zero. In place of `‖g‖`, the residual is measured against `‖B‖Δ`.
 ///
-/// - **Cost**: one product an iteration, with a stored basis `4nk` to `8nk` flops for full
+/// - **Cost**: one product per iteration, with a stored basis `4nk` to `8nk` flops for full
 ///   reorthogonalisation. [`GltrStorage::TwoPass`] makes every product twice.
 /// - **Memory**: `max_iters + 1` vectors, or four with `TwoPass`.
 /// - **Resuming**: over a [`Journal`](crate::operator::Journal).

@@ -35,7 +35,7 @@ use crate::operator::LinearOperator;
 /// worse than the start. Rounding enters `x` with the square of the condition: beyond
 /// about `1/√eps` expect [`MinresStop::Stagnated`] unless a preconditioner helps.
 ///
-/// - **Cost**: one product, one preconditioner and about `12n` flops an iteration; one more
+/// - **Cost**: one product, one preconditioner and about `12n` flops per iteration; one more
 ///   product to verify a residual, one or two to verify `‖Ar‖`.
 /// - **Memory**: eight vectors besides `x`, one more with a preconditioner and two with
 ///   [`MinresCurvature`] other than `Ignore`; nothing is allocated in the loop.

@@ -23,7 +23,7 @@ use crate::operator::LinearOperator;
 ///
 /// A long solve can be done in parts: see [`MultiShiftCg::start`].
 ///
-/// - **Cost**: a product and `6n` flops an iteration, `4n` more for each shift at work; a
+/// - **Cost**: a product and `6n` flops per iteration, `4n` more for each shift at work; a
 ///   product a shift to verify.
 /// - **Memory**: `2k + 4` vectors for `k` shifts; nothing is allocated in the loop.
 ///

@@ -22,7 +22,7 @@ pub struct SystemOutcome {
 /// The solutions of several systems and how they were reached.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeveralOutcome<T> {
-    /// The last good iterates, one a row; always finite.
+    /// The last good iterates, one per row; always finite.
     pub x: Array2<T>,
     /// How each system ended.
     pub systems: Vec<SystemOutcome>,

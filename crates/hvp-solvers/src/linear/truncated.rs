@@ -19,7 +19,7 @@ use crate::vector::{all_finite, axpy, dot, norm2, power_of_two_below, scale, sca
 /// direction of nonpositive curvature turns up. In the last case the step goes to
 /// whichever end of the ball along that direction has the lower model.
 ///
-/// - **Cost**: one product an iteration, none at the boundary; the model's value,
+/// - **Cost**: one product per iteration, none at the boundary; the model's value,
 ///   the norm and the Rayleigh quotients come from numbers that the iteration has anyway.
 /// - **Memory**: four vectors, five with a preconditioner, and `path_memory` more
 ///   for the path; see [`TruncatedWorkspace::shrink`].

@@ -9,7 +9,7 @@ use crate::vector::norm2;
 /// `T = YΘYᵀ` and the minimiser of `γh₁ + ½hᵀ|T|h` in a ball, in the coordinates of `Y`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Absolute<T> {
-    /// Eigenvectors, one a column, row-major.
+    /// Eigenvectors, one per column, row-major.
     y: Vec<T>,
     theta: Vec<T>,
     scratch: Vec<T>,

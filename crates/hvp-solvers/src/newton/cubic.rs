@@ -28,7 +28,7 @@ use crate::{Curvature, CurvatureOperator, SecondOrder};
 /// With exact steps the method needs at most `O(ε^{−3/2})` iterations to `‖g‖ ≤ ε`, the
 /// best possible order for second-order methods; and it leaves saddles.
 ///
-/// - **Cost** of an iteration: a product for each Krylov vector, a value a trial, a linearization.
+/// - **Cost** of an iteration: a product for each Krylov vector, a value per trial, a linearization.
 /// - **Memory**: `max_krylov` vectors and a few more.
 ///
 /// ```

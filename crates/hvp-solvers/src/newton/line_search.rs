@@ -36,7 +36,7 @@ use crate::{Curvature, CurvatureOperator, SecondOrder};
 /// followed by one along `−g`: in a narrow valley the Newton direction can be all rounding,
 /// and the gradient lies along the floor.
 ///
-/// - **Cost** of an iteration: a product for each step of conjugate gradients, a value a trial,
+/// - **Cost** of an iteration: a product for each step of conjugate gradients, a value per trial,
 ///   a linearization.
 /// - **Memory**: about ten vectors.
 ///

@@ -33,7 +33,7 @@ use crate::{Curvature, CurvatureOperator, SecondOrder};
 /// a step that has gained nothing in value or gradient is followed by one.
 ///
 /// - **Cost** of an iteration: a product for each step of MINRES (two more where the system has no
-///   solution), a value a trial, a linearization.
+///   solution), a value per trial, a linearization.
 /// - **Memory**: about fifteen vectors.
 ///
 /// ```

@@ -31,7 +31,7 @@ use crate::{Curvature, CurvatureOperator, SecondOrder};
 /// space, without a product.
 ///
 /// - **Cost** of an iteration: a product for each Krylov vector, and `9k³` flops for each
-///   size `k` of the space; a value a trial, a linearization.
+///   size `k` of the space; a value per trial, a linearization.
 /// - **Memory**: `max_krylov` vectors and a few more.
 ///
 /// ```

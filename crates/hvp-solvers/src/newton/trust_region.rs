@@ -28,7 +28,7 @@ use crate::{Curvature, SecondOrder};
 /// gradients, or from the stored Krylov space, without a product. An iteration ends
 /// with an accepted step.
 ///
-/// - **Cost** of an iteration: one value a trial, one linearization, and one product
+/// - **Cost** of an iteration: one value per trial, one linearization, and one product
 ///   for each step of conjugate gradients.
 /// - **Memory**: about ten vectors and `path_memory` more; with [`Subproblem::Gltr`] as many
 ///   as its Krylov space.
@@ -90,7 +90,7 @@ pub enum Subproblem {
         path_memory: usize,
     },
     /// The minimiser on the boundary too, in the Krylov space
-    /// ([`Gltr`](crate::linear::Gltr)): more products a step, fewer steps where the
+    /// ([`Gltr`](crate::linear::Gltr)): more products per step, fewer steps where the
     /// Hessian is indefinite. Takes no preconditioner. Its coordinates hold nothing of
     /// curvatures below `eps·‖H‖`: where the scales are that far apart, the path of
     /// conjugate gradients gets further.

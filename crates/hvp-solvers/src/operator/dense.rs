@@ -7,7 +7,7 @@ use super::LinearOperator;
 use crate::SolverError;
 use crate::vector::dot;
 
-/// A symmetric matrix held in memory: `n²` numbers, `2n²` flops a product.
+/// A symmetric matrix held in memory: `n²` numbers, `2n²` flops per product.
 ///
 /// ```
 /// use hvp_solvers::{LinearOperator, operator::DenseOperator};

@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayView1, ArrayViewMut1, Zip};
 
 use super::LinearOperator;
 
-/// `A = diag(d)`: `n` numbers, `n` flops a product.
+/// `A = diag(d)`: `n` numbers, `n` flops per product.
 ///
 /// ```
 /// use hvp_solvers::{LinearOperator, operator::DiagonalOperator};

@@ -29,7 +29,7 @@ pub struct JournalEntry<T> {
 /// methods) have states of a few vectors instead, which are smaller.
 ///
 /// - **Cost**: a look at each number of each product.
-/// - **Memory**: what is left to read, `n` numbers a product. New entries are handed to the caller
+/// - **Memory**: what is left to read, `n` numbers per product. New entries are handed to the caller
 ///   and not kept.
 ///
 /// If a solve asks something else than what is written (another seed, another operator), the

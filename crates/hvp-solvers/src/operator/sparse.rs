@@ -7,8 +7,8 @@ use super::LinearOperator;
 use crate::SolverError;
 use crate::error::{check_len, check_setting, check_structure};
 
-/// A sparse symmetric matrix in compressed rows: 12 bytes an entry (8 in single precision)
-/// and 8 a row; two flops an entry for a product.
+/// A sparse symmetric matrix in compressed rows: 12 bytes per entry (8 in single precision)
+/// and 8 per row; a product takes two flops per entry.
 ///
 /// Each row is summed in the order of its columns, in blocks too, so that a block of
 /// products has the bits of single ones.

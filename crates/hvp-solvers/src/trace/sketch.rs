@@ -1,4 +1,4 @@
-//! Blocks of random vectors (one a row) and the small matrices they lead to.
+//! Blocks of random vectors (one per row) and the small matrices they lead to.
 
 use ad_core::Real;
 use ndarray::{Array2, ArrayView1, ArrayView2};

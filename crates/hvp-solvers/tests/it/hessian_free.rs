@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 
 use hvp_solvers::minimize::{Limits, StopReason, minimize, resume, start};
 use hvp_solvers::newton::HessianFree;
-use hvp_solvers::{Objective, SecondOrder, SolverError};
+use hvp_solvers::{Curvature, Objective, SecondOrder, SolverError};
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, array};
 
-use crate::kit::{norm, normal, rosenbrock};
+use crate::kit::{Smooth, norm, normal, rosenbrock};
 
 /// `f(x) = (1/2N) Σ (aᵢᵀx − bᵢ + ½c(aᵢᵀx)²)²` with products over every `stride`-th case.
 #[derive(Clone)]
@@ -214,6 +214,79 @@ fn damping_follows_the_ratio() {
     }
     let report = state.report();
     assert!(report.last_step.is_some_and(|step| step.accepted));
+}
+
+/// `λ` before each of the first iterations, and the points.
+fn dampings(f: &Smooth, x0: f64, damping: f64) -> Vec<(f64, f64)> {
+    let method = HessianFree {
+        curvature: Curvature::Hessian,
+        initial_damping: damping,
+        ..HessianFree::default()
+    };
+    let limits = Limits {
+        max_iters: 5,
+        gradient_tol: 0.0,
+        ..Limits::default()
+    };
+    let mut seen = Vec::new();
+    let mut f = f.clone();
+    let mut state = start(&method, &mut f, array![x0].view()).unwrap();
+    resume(&method, &mut f, &mut state, &limits, |at, state| {
+        seen.push((state.damping(), at.x()[0]));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(seen.len(), 6, "{seen:?}");
+    seen
+}
+
+#[test]
+fn damping_is_raised_where_the_model_is_too_good_or_bends_down() {
+    // Products of a twentieth: each step goes much too far, and the line search takes it back.
+    let stiff = Smooth::new(1, |x| 0.5 * x[0] * x[0], |x| vec![x[0]], |_| array![[0.05]]);
+    let seen = dampings(&stiff, 3.0, 0.01);
+    for pair in seen.windows(2) {
+        assert!(
+            (pair[1].0 / pair[0].0 / 1.5 - 1.0).abs() < 1e-14,
+            "{seen:?}"
+        );
+        assert!(pair[1].1.abs() < pair[0].1.abs(), "{seen:?}");
+    }
+    // Curvature −0.97 at the start: no step before λ is larger.
+    let well = Smooth::new(
+        1,
+        |x| 0.25 * x[0].powi(4) - 0.5 * x[0] * x[0],
+        |x| vec![x[0].powi(3) - x[0]],
+        |x| array![[3.0 * x[0] * x[0] - 1.0]],
+    );
+    let seen = dampings(&well, 0.1, 0.01);
+    for pair in seen.windows(2) {
+        assert!(
+            (pair[1].0 / pair[0].0 / 1.5 - 1.0).abs() < 1e-14,
+            "{seen:?}"
+        );
+        assert_eq!(pair[1].1.to_bits(), pair[0].1.to_bits(), "{seen:?}");
+    }
+}
+
+#[test]
+fn an_inner_iteration_keeps_to_its_products() {
+    let scales = Array1::from_shape_fn(40, |i| 10.0_f64.powf(3.0 * i as f64 / 39.0));
+    for most in [1, 2, 5, 17] {
+        let mut f = Cases::new(400, &scales, 0.1, 1);
+        let method = HessianFree {
+            max_cg_iters: most,
+            ..method()
+        };
+        let limits = Limits {
+            max_iters: 12,
+            ..Limits::default()
+        };
+        let found = minimize(&method, &mut f, Array1::zeros(40).view(), &limits).unwrap();
+        // And one for the warm start.
+        let allowed = (most as u64 + 1) * found.stats.n_iters;
+        assert!(found.stats.n_products <= allowed, "{most}: {found:?}");
+    }
 }
 
 #[test]

@@ -239,6 +239,9 @@ proptest! {
         let found = config.solve(&a).unwrap();
         prop_assert_eq!(found.stop, EigenStop::Converged);
         prop_assert!(matches!(found.copies, CopiesCheck::Passed | CopiesCheck::NotNeeded));
+        // Each look keeps to its limit.
+        let (looks, looking) = (found.stats.n_probes, found.stats.n_probe_products);
+        prop_assert!(looking <= looks * found.stats.n_products.max(200), "{:?}", found.stats);
         let n = values.len();
         let exact: Vec<f64> = match which {
             Which::Largest => values.iter().rev().take(k).copied().collect(),

@@ -135,7 +135,7 @@ fn hessian_free() {
     solve_all("hessian-free", &method, 100.0, &[]);
 }
 
-/// Products of scipy 1.17's `trust-ncg` (`gtol = 1e-10`) less one an iteration, the one
+/// Products of scipy 1.17's `trust-ncg` (`gtol = 1e-10`) less one per iteration, the one
 /// that it spends on the model's value; measured with JAX's products.
 const SCIPY: [(&str, f64, u64); 24] = [
     ("Rosenbrock", 1.0, 54),

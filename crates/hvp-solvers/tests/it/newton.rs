@@ -82,7 +82,7 @@ fn rosenbrock_from_the_standard_start() {
         stats.n_iters + report.n_rejected < 40,
         "{stats:?} {report:?}"
     );
-    // A trial value an iteration and a rejection, a linearization an iteration.
+    // A trial value per iteration and per rejection, a linearization per iteration.
     assert_eq!(stats.n_linearizations, stats.n_iters + 1);
     assert_eq!(stats.n_gradients, stats.n_linearizations);
     assert_eq!(

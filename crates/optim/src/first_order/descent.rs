@@ -12,7 +12,7 @@ use crate::schedule::Schedule;
 
 /// Any [`FirstOrder`] rule under a [`Schedule`], driven by the whole gradient.
 ///
-/// One evaluation of value and gradient an iteration. The values need not decrease,
+/// One evaluation of value and gradient per iteration. The values need not decrease,
 /// so the state keeps the best point too, and a run that does not converge returns
 /// that one. A value, gradient or point that is not finite ends the run, and so does a gradient whose
 /// squares overflow, if the rule keeps them.

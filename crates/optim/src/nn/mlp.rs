@@ -172,7 +172,7 @@ impl Mlp {
     /// The share of cases whose largest output is that of their label.
     ///
     /// # Errors
-    /// As [`Self::predict`]; [`Error::Shape`] if there is not one label a case, [`Error::Empty`] for
+    /// As [`Self::predict`]; [`Error::Shape`] if there is not one label per case, [`Error::Empty`] for
     /// no cases.
     pub fn accuracy<T: Real>(
         &self,

@@ -447,11 +447,11 @@ proptest! {
         let value = mantissa * 2.0_f64.powi(exponent);
         let mut data = column(vec![value; n]);
         Scaler::fit(&data).apply(&mut data).unwrap();
-        prop_assert!(data.features().iter().all(|x| x.is_zero()));
+        prop_assert!(data.features().iter().all(|x| *x == 0.0));
         let value = (mantissa * 2.0_f64.powi(exponent / 9)) as f32;
         let mut data = column(vec![value; n]);
         Scaler::fit(&data).apply(&mut data).unwrap();
-        prop_assert!(data.features().iter().all(|x| x.is_zero()));
+        prop_assert!(data.features().iter().all(|x| *x == 0.0));
     }
 
     /// Whatever the text is, it is read or refused.

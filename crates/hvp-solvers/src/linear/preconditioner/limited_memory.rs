@@ -57,7 +57,7 @@ pub struct LimitedMemory<T> {
     n: usize,
     capacity: usize,
     choice: PairChoice,
-    /// Pairs, one a row, each scaled to `‖s‖ = 1`.
+    /// Pairs, one per row, each scaled to `‖s‖ = 1`.
     s: Vec<T>,
     y: Vec<T>,
     /// `sᵀy` of each.

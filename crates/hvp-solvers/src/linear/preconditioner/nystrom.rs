@@ -89,7 +89,7 @@ pub struct NystromPreconditioner<T> {
     damping: T,
     /// Descending, at least zero.
     eigenvalues: Array1<T>,
-    /// Orthonormal, one a row.
+    /// Orthonormal, one per row.
     vectors: Array2<T>,
 }
 

@@ -38,7 +38,7 @@ use inner::{Inner, InnerStop};
 ///
 /// A stationary point of any kind counts as converged.
 ///
-/// - **Cost** of an iteration: a product a step of conjugate gradients and one for the warm
+/// - **Cost** of an iteration: a product per step of conjugate gradients and one for the warm
 ///   start; a value for each iterate looked at, and two over the batch if there is one; a
 ///   linearization.
 /// - **Memory**: about ten vectors, and one for each iterate kept: 17 of 250.
@@ -71,7 +71,7 @@ pub struct HessianFree {
     pub initial_damping: f64,
     /// The bounds of `λ`. Default 1e-12 to 1e12.
     pub damping_range: (f64, f64),
-    /// Products of an inner iteration, at most. Default 250.
+    /// Steps of an inner iteration, at most, each of one product. Default 250.
     pub max_cg_iters: usize,
     /// `ε` of the test of progress. Default 5e-4.
     pub progress_tolerance: f64,
