@@ -33,7 +33,9 @@ use crate::operator::LinearOperator;
 /// - **Memory**: `ncv + 2b` vectors and `2·ncv²` numbers, three vectors more to look for copies;
 ///   nothing is allocated between restarts.
 /// - **Convergence**: looked for every few columns. The residual of every wanted pair is at most
-///   `tolerance · max(|θ|, eps^⅔·‖A‖)`, or at the rounding level `eps·‖A‖`.
+///   `tolerance · max(|θ|, eps^⅔·‖A‖)`, or at the rounding level `eps·‖A‖`. At a loose tolerance the wanted
+///   number of pairs may converge before one among them that the random start holds little of has
+///   shown. The bounds hold for what is returned; [`MultiplicityProbe::Always`] looks further.
 ///
 /// ```
 /// use hvp_solvers::eigen::{Lanczos, Which};

@@ -200,7 +200,7 @@ impl MatrixFunction {
         let mut stop = run.go(a, &f, tol);
         if stop.is_result() {
             if run.krylov.measure_noise(a) {
-                run.estimate += run.effect_of_noise(&f);
+                run.estimate += run.rounding() + run.effect_of_noise(&f);
             } else {
                 let what = Quantity::Product;
                 stop = FunctionStop::NonFinite { what };
@@ -268,7 +268,7 @@ impl<T: Real> Run<T> {
                 return FunctionStop::OutsideDomain;
             }
             if self.krylov.exhausted {
-                self.estimate = T::epsilon() * T::of(m as f64) * norm2(&self.c);
+                self.estimate = T::zero();
                 return FunctionStop::Exact;
             }
             self.compare(m > EVERY);
@@ -329,6 +329,11 @@ impl<T: Real> Run<T> {
     /// The modulus up to which an approximate eigenvalue cannot be told from zero, by rounding.
     fn zero(&self) -> T {
         T::of(10.0 * self.krylov.len() as f64) * T::epsilon() * self.krylov.norm
+    }
+
+    /// What the combination of the basis adds, and the basis itself.
+    fn rounding(&self) -> T {
+        T::epsilon() * T::of(self.krylov.len() as f64) * norm2(&self.c)
     }
 
     /// How far `f(A + E)v` may be from `f(A)v`, with `‖v‖ = 1` and `E` of the size of the errors of

@@ -102,8 +102,10 @@ fn estimates_cover_products_in_single_precision() {
             .unwrap();
         let error = norm((&found.y - &exact).view());
         let estimate = found.error_estimate;
+        // The matrices themselves are formed with errors of a few n·eps.
+        let formed = 4.0 * n as f64 * EPS * norm(exact.view());
         assert!(
-            error <= estimate,
+            error <= estimate + formed,
             "{function:?} {n} {seed}: {error:e} {found:?}"
         );
         // And says something: some digits are right.
