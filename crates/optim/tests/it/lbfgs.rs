@@ -3,13 +3,14 @@
 use ad_core::{Function, Real};
 use hvp_solvers::{FunctionObjective, Objective};
 use ndarray::{Array1, ArrayView1, ArrayViewMut1, array};
-use optim::lbfgs::Lbfgs;
+use optim::lbfgs::{Lbfgs, LbfgsState};
 use optim::line_search::StrongWolfe;
-use optim::minimize::{Limits, Outcome, StopReason, minimize, minimize_observed};
+use optim::minimize::{Iterate, Limits, Outcome, StopReason, minimize, minimize_observed};
 use std::ops::ControlFlow;
 use test_problems::Tally;
 
 use crate::common::mgh;
+use crate::newton_units::{Scaled, two};
 
 /// Counts evaluations, keeps the least value and multiplies by a factor.
 struct Watched<'a, T: Real> {
@@ -240,4 +241,50 @@ fn no_budget_of_values_is_passed() {
             ));
         }
     }
+}
+
+/// The first step is at most 1 long, whatever the units; where the gradient is longer than that, all
+/// else follows the unit of f to the bit.
+#[test]
+fn iterates_do_not_depend_on_the_unit_of_f() {
+    let mut n_compared = 0;
+    for problem in mgh::all() {
+        let x0 = problem.x0();
+        let trace = |f: i32| {
+            let limits = Limits {
+                gradient_tol: 0.0,
+                gradient_tol_relative: 1e-9,
+                max_iters: 200,
+                ..Limits::default()
+            };
+            let mut bits = Vec::new();
+            let observe = |at: &Iterate<f64>, _: &LbfgsState<f64>| {
+                bits.extend(at.x().iter().map(|x| x.to_bits()));
+                bits.push((at.value() * two(-f)).to_bits());
+                bits.push((at.gradient_norm() * two(-f)).to_bits());
+                ControlFlow::Continue(())
+            };
+            let inner = problem.clone();
+            let mut scaled = Scaled { inner, f, x: 0 };
+            let found =
+                minimize_observed(&Lbfgs::default(), &mut scaled, x0.view(), &limits, observe);
+            (bits, found.unwrap().stop)
+        };
+        let gradient_norm = {
+            let mut inner = problem.clone();
+            let mut gradient = Array1::zeros(x0.len());
+            inner.value_and_grad(x0.view(), gradient.view_mut());
+            gradient.dot(&gradient).sqrt()
+        };
+        if gradient_norm < 1.0 {
+            continue;
+        }
+        n_compared += 1;
+        let plain = trace(0);
+        for power in [1, 10, 61, 200] {
+            let name = problem.problem.name;
+            assert_eq!(trace(power), plain, "{name}: f by 2^{power}");
+        }
+    }
+    assert!(n_compared > 20, "{n_compared}");
 }

@@ -10,15 +10,15 @@ use test_problems::cases;
 
 use crate::common::mgh::{self, LeastSquares};
 
-fn two(power: i32) -> f64 {
+pub(crate) fn two(power: i32) -> f64 {
     2.0_f64.powi(power)
 }
 
 /// `2^f · inner(2^-x · x)`.
-struct Scaled {
-    inner: LeastSquares,
-    f: i32,
-    x: i32,
+pub(crate) struct Scaled {
+    pub(crate) inner: LeastSquares,
+    pub(crate) f: i32,
+    pub(crate) x: i32,
 }
 
 impl Objective<f64> for Scaled {
