@@ -44,6 +44,6 @@ pub use function::{
 pub use kernels::{add_product, all_finite, dot};
 pub use real::Real;
 pub use record::{
-    IntoConstant, JvpRule, Scalar, Var, VjpRule, concatenate, custom_jvp, custom_vjp, einsum,
-    stack, stack_arrays,
+    IntoConstant, JvpRule, Operand, Scalar, Var, VjpRule, concatenate, custom_jvp, custom_vjp,
+    einsum, stack, stack_arrays,
 };

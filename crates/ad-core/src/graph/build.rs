@@ -239,16 +239,21 @@ impl Graph {
         self.map2(&ew::ADD, x, y)
     }
 
+    /// The product in a derivative: 0 where a factor is a derivative that a selection left out, whatever the
+    /// other factor is.
     pub(crate) fn mul(&mut self, x: NodeId, y: NodeId) -> NodeId {
-        self.map2(&ew::MUL, x, y)
+        let product = |graph: &mut Self, x, y| graph.map2(&ew::MUL, x, y);
+        ew::keep_product(self, &[x, y], product)
     }
 
     pub(crate) fn neg(&mut self, x: NodeId) -> NodeId {
         self.scale(-1.0, x)
     }
 
+    /// A multiple in a derivative; see [`Self::mul`].
     pub(crate) fn scale(&mut self, factor: f64, x: NodeId) -> NodeId {
-        self.map1_with(&ew::SCALE, factor, x)
+        let multiple = |graph: &mut Self, x, _| graph.map1_with(&ew::SCALE, factor, x);
+        ew::keep_product(self, &[x], multiple)
     }
 
     pub(crate) fn offset(&mut self, shift: f64, x: NodeId) -> NodeId {
@@ -368,7 +373,7 @@ impl Graph {
         rest.extend(placed);
         let mut sum = rest[0];
         for &term in &rest[1..] {
-            sum = self.add(sum, term);
+            sum = ew::add_kept(self, sum, term);
         }
         sum
     }

@@ -176,9 +176,9 @@ macro_rules! elementwise {
             };
         )*
 
-        /// Every elementwise primitive.
+        /// All of them.
         #[cfg(test)]
-        pub(crate) static ELEMENTWISE: &[&Elementwise] = &[$(&$static),*];
+        pub(super) static FAMILY: &[&Elementwise] = &[$(&$static),*];
     };
 }
 
@@ -200,6 +200,19 @@ mod cost {
 mod rare {
     pub(super) const ALONE: bool = false;
     pub(super) const TOGETHER: bool = true;
+}
+
+mod selection;
+
+pub(crate) use selection::{
+    AND, CEIL, FLOOR, LE, LT, MAXIMUM, MINIMUM, NOT, NOT_EQUALS, OR, REM, ROUND, SIGNUM, TRUNC,
+    add_kept, keep_product, select, transpose_kept,
+};
+
+/// Every elementwise primitive.
+#[cfg(test)]
+pub(crate) fn all() -> impl Iterator<Item = &'static Elementwise> {
+    FAMILY.iter().chain(selection::FAMILY).copied()
 }
 
 fn plain(_graph: &mut Graph, _c: f64, _inputs: &[NodeId]) -> Option<NodeId> {
@@ -516,16 +529,18 @@ fn simplify_sub(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId>
 
 fn simplify_mul(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId> {
     let (x, y) = (inputs[0], inputs[1]);
+    // Not by `Graph::scale` and `Graph::mul`, for which what a selection leaves out is 0 times anything: the
+    // user's zero times infinity is NaN.
     if let Some(c) = graph.uniform(x) {
-        return Some(graph.scale(c, y));
+        return Some(graph.map1_with(&SCALE, c, y));
     }
     if let Some(c) = graph.uniform(y) {
-        return Some(graph.scale(c, x));
+        return Some(graph.map1_with(&SCALE, c, x));
     }
     if x == y {
         return Some(graph.map1(&SQUARE, x));
     }
-    (x > y).then(|| graph.mul(y, x))
+    (x > y).then(|| graph.map2(&MUL, y, x))
 }
 
 fn simplify_div(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId> {

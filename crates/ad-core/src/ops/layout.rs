@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, stretch};
+use super::{Attr, Batch, Lowering, Op, Primitive, Rule, Site, elementwise as ew, stretch};
 use crate::graph::{Graph, NodeId};
 use crate::plan::View;
 use crate::shape::{Dims, MAX_LEN, Shape};
@@ -70,7 +70,7 @@ impl Primitive for Reshape {
 
     fn transpose(&self, graph: &mut Graph, site: &Site<'_>, _: usize, cotangent: NodeId) -> NodeId {
         let shape = graph.shape(site.inputs[0]).clone();
-        graph.reshape(cotangent, &shape)
+        ew::transpose_kept(graph, cotangent, |graph, x| graph.reshape(x, &shape))
     }
 
     fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {
@@ -136,7 +136,7 @@ impl Primitive for Permute {
         for (to, &from) in axes.iter().enumerate() {
             inverse[from] = to;
         }
-        graph.permute(cotangent, &inverse)
+        ew::transpose_kept(graph, cotangent, |graph, x| graph.permute(x, &inverse))
     }
 
     fn batch(&self, graph: &mut Graph, call: &Batch<'_>) -> NodeId {

@@ -53,8 +53,10 @@ pub(super) fn batch_axes(graph: &mut Graph, call: &Batch<'_>) -> NodeId {
 pub(crate) fn spread(graph: &mut Graph, site: &Site<'_>, reduced: NodeId) -> NodeId {
     let full = graph.shape(site.inputs[0]).clone();
     let ones = full.with_ones(site.op.attr.as_ints());
-    let kept = graph.reshape(reduced, &ones);
-    graph.broadcast(kept, &full)
+    ew::transpose_kept(graph, reduced, |graph, x| {
+        let kept = graph.reshape(x, &ones);
+        graph.broadcast(kept, &full)
+    })
 }
 
 /// Sums over the attribute's axes.

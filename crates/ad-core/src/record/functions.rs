@@ -51,6 +51,52 @@ elementwise_methods! {
     recip = RECIP;
     /// |x| of each element; the derivative at 0 is taken as 0.
     abs = ABS;
+    /// The largest whole number that is not more than each element; the derivative is 0, also at the jumps.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let f = Function::<f64>::record(3, |x| x.floor())?;
+    /// assert_eq!(f.evaluate(&[-1.5, 0.5, 2.0])?.into_raw_vec_and_offset().0, [-2.0, 0.0, 2.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    floor = FLOOR;
+    /// The smallest whole number that is not less than each element; the derivative is 0, also at the jumps.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let f = Function::<f64>::record(3, |x| x.ceil())?;
+    /// assert_eq!(f.evaluate(&[-1.5, 0.5, 2.0])?.into_raw_vec_and_offset().0, [-1.0, 1.0, 2.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    ceil = CEIL;
+    /// The nearest whole number, of two the one away from 0, as `f64::round` has it; the derivative is 0.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let f = Function::<f64>::record(3, |x| x.round())?;
+    /// assert_eq!(f.evaluate(&[-2.5, 0.5, 1.4])?.into_raw_vec_and_offset().0, [-3.0, 1.0, 1.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    round = ROUND;
+    /// Each element without its fraction, towards 0; the derivative is 0, also at the jumps.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let f = Function::<f64>::record(3, |x| x.trunc())?;
+    /// assert_eq!(f.evaluate(&[-1.5, 0.5, 2.0])?.into_raw_vec_and_offset().0, [-1.0, 0.0, 2.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    trunc = TRUNC;
+    /// 1 with the sign of each element, that of zeros too, as `f64::signum` has it; NaN for a NaN. The
+    /// derivative is 0, also at 0.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let f = Function::<f64>::record(3, |x| x.signum())?;
+    /// assert_eq!(f.evaluate(&[-2.0, 3.0, -0.0])?.into_raw_vec_and_offset().0, [-1.0, 1.0, -1.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    signum = SIGNUM;
 }
 
 impl<'t> Var<'t> {

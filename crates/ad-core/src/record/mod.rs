@@ -9,6 +9,7 @@ mod functions;
 mod index;
 mod operators;
 mod scalar;
+mod select;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -25,6 +26,7 @@ pub use custom::{JvpRule, VjpRule, custom_jvp, custom_vjp};
 pub use functions::{concatenate, stack};
 pub use index::stack_arrays;
 pub use scalar::Scalar;
+pub use select::Operand;
 
 /// Takes down what is done with [`Var`]s.
 ///

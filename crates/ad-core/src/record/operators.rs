@@ -1,7 +1,9 @@
 //! Arithmetic operators on [`Var`], with variables and with numbers on either side.
 
 use std::iter::{Product, Sum};
-use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
+use std::ops::{
+    Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Rem, RemAssign, Sub, SubAssign,
+};
 
 use super::Var;
 use crate::ops::{Attr, Op, elementwise as ew};
@@ -19,14 +21,15 @@ impl<'t> Var<'t> {
 
     /// A number of the same recording.
     #[track_caller]
-    fn number(self, value: f64) -> Self {
+    pub(super) fn number(self, value: f64) -> Self {
         self.recorder
             .build("scalar", |graph| Ok(graph.scalar(value)))
     }
 }
 
 macro_rules! operator {
-    ($trait:ident, $method:ident, $op:ident) => {
+    ($(#[$doc:meta])* $trait:ident, $method:ident, $op:ident) => {
+        $(#[$doc])*
         impl<'t> $trait for Var<'t> {
             type Output = Var<'t>;
             #[track_caller]
@@ -55,6 +58,20 @@ operator!(Add, add, ADD);
 operator!(Sub, sub, SUB);
 operator!(Mul, mul, MUL);
 operator!(Div, div, DIV);
+operator!(
+    /// The remainder x − y·trunc(x/y), exactly, with the sign of x, as Rust's `%` has it: NaN for an infinite x
+    /// or y = 0, and x for an infinite y. The derivative is 1 in x and −trunc(x/y) in y, also at the
+    /// jumps. By the scalar library.
+    ///
+    /// ```
+    /// use ad_core::Function;
+    /// let f = Function::<f64>::record_scalars(2, |v| v[0] % v[1])?;
+    /// assert_eq!(f.value(&[-7.0, 2.0])?, -1.0);
+    /// assert_eq!(f.gradient(&[-7.0, 2.0])?.to_vec(), [1.0, 3.0]);
+    /// # Ok::<(), ad_core::Error>(())
+    /// ```
+    Rem, rem, REM
+);
 
 impl Neg for Var<'_> {
     type Output = Self;
@@ -85,6 +102,7 @@ assigning!(AddAssign, add_assign, +);
 assigning!(SubAssign, sub_assign, -);
 assigning!(MulAssign, mul_assign, *);
 assigning!(DivAssign, div_assign, /);
+assigning!(RemAssign, rem_assign, %);
 
 /// The sum of variables that broadcast against each other.
 ///

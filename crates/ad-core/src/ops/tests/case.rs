@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::graph::{Graph, NodeId};
+use crate::ops::elementwise::STEP;
 use crate::ops::softmax::SOFTMAX;
 use crate::ops::{Attr, Op, Primitive};
 use crate::shape::Shape;
@@ -58,6 +59,8 @@ pub(super) enum Via {
     Sliced(usize, usize, usize),
     /// Probabilities along axes, centred.
     Softmax(&'static [usize]),
+    /// 1 where the input is positive, else 0.
+    Mask,
 }
 
 /// An input and how it becomes an operand.
@@ -122,6 +125,7 @@ impl Case {
                 Via::Broadcast(dims) => graph.broadcast_to(input, &Shape::new(dims)),
                 Via::Sliced(axis, start, len) => graph.slice(input, axis, start, len),
                 Via::Softmax(axes) => graph.rowwise(&SOFTMAX, axes, &[input]),
+                Via::Mask => graph.map1(&STEP, input),
             });
         }
         let op = Op::new(self.def, self.attr.clone());

@@ -84,6 +84,7 @@ impl Tester<'_> {
                 Via::Broadcast(dims) => reference::broadcast(&input, dims),
                 Via::Sliced(axis, start, len) => reference::slice(&input, axis, start, len),
                 Via::Softmax(axes) => reference::centred_softmax(&input, axes),
+                Via::Mask => reference::positive(&input),
             }
         };
         self.inputs.iter().enumerate().map(operand).collect()

@@ -10,14 +10,14 @@ mod samples;
 
 use super::Primitive;
 use super::{
-    elementwise::ELEMENTWISE, indexed::INDEXED, layout::LAYOUT, matmul::MATMUL,
-    recurrence::RECURRENCE, reduce::REDUCE, softmax::SOFTMAX_FAMILY,
+    elementwise, indexed::INDEXED, layout::LAYOUT, matmul::MATMUL, recurrence::RECURRENCE,
+    reduce::REDUCE, softmax::SOFTMAX_FAMILY,
 };
 
 /// Every primitive that computes something from operands.
 fn primitives() -> Vec<&'static dyn Primitive> {
     let mut all: Vec<&'static dyn Primitive> = Vec::new();
-    all.extend(ELEMENTWISE.iter().map(|&op| op as &dyn Primitive));
+    all.extend(elementwise::all().map(|op| op as &dyn Primitive));
     all.extend(LAYOUT);
     all.extend(REDUCE);
     all.extend(INDEXED);

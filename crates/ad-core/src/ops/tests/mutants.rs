@@ -74,6 +74,11 @@ impl Fault {
                 | "abs"
                 | "probability"
                 | "max"
+                | "taken"
+                | "kept"
+                | "minimum"
+                | "maximum"
+                | "rem"
         );
         let alike = || {
             let mut graph = Graph::default();

@@ -97,8 +97,30 @@ fn elementwise(name: &str) -> Option<fn(f64, f64, f64) -> f64> {
         "sign" => |_, x, _| f64::from(i8::from(x > 0.0) - i8::from(x < 0.0)),
         "probability" => |_, x, _| if x < 0.0 { 1.0 + x } else { x },
         "equals" => |_, x, y| f64::from(u8::from((x - y).abs() == 0.0)),
+        "less" => |_, x, y| f64::from(u8::from(x < y)),
+        "less_or_equal" => |_, x, y| f64::from(u8::from(x <= y)),
+        "not_equals" => |_, x, y| f64::from(u8::from((x - y).abs() != 0.0)),
+        "not" => |_, x, _| f64::from(u8::from(x.abs() == 0.0)),
+        "and" => |_, x, y| f64::from(u8::from((x * y).abs() != 0.0)),
+        "or" => |_, x, y| f64::from(u8::from(x.abs() + y.abs() != 0.0)),
+        "taken" | "kept" => |_, m, x| if m > 0.0 { x } else { 0.0 },
+        "minimum" => |_, x, y| x.min(y),
+        "maximum" => |_, x, y| x.max(y),
+        "share" => |_, x, y| 0.5 * (1.0 + f64::from(i8::from(x > y) - i8::from(x < y))),
+        "floor" => |_, x, _| x.floor(),
+        "ceil" => |_, x, _| x.ceil(),
+        "round" => |_, x, _| x.round(),
+        "trunc" => |_, x, _| x.trunc(),
+        "signum" => |_, x, _| x.signum(),
+        "rem" => |_, x, y| x - (x / y).trunc() * y,
+        "whole_quotient" => |_, x, y| (x / y).trunc(),
         _ => return None,
     })
+}
+
+/// 1 where an element is positive, else 0.
+pub(super) fn positive(x: &Tensor) -> Tensor {
+    Tensor::from_fn(&x.dims, |at| f64::from(u8::from(x.get(at) > 0.0)))
 }
 
 /// Axis k of the result is axis `axes[k]` of the operand.

@@ -2,7 +2,7 @@
 //! broadcasts, stacks, ties.
 
 use super::case::{Case, Draw, Operand, Via};
-use crate::ops::elementwise::{ELEMENTWISE, Elementwise};
+use crate::ops::elementwise::{self, Elementwise};
 use crate::ops::{Attr, Primitive};
 
 fn whole(dims: &'static [usize]) -> Operand {
@@ -50,8 +50,8 @@ impl Operand {
 /// If there is none: a new primitive states its samples here, elementwise ones by their domain.
 pub(super) fn of(primitive: &'static dyn Primitive) -> Vec<Case> {
     let name = primitive.name();
-    if let Some(op) = ELEMENTWISE.iter().find(|op| op.name == name) {
-        return elementwise(op);
+    if let Some(op) = elementwise::all().find(|op| op.name == name) {
+        return elementwise_samples(op);
     }
     let samples = others(name);
     assert!(
@@ -80,7 +80,7 @@ pub(super) fn of(primitive: &'static dyn Primitive) -> Vec<Case> {
     cases
 }
 
-fn elementwise(op: &'static Elementwise) -> Vec<Case> {
+fn elementwise_samples(op: &'static Elementwise) -> Vec<Case> {
     let constants: &[f64] = match op.name {
         "scale" | "regrouped_constant" | "offset" => &[1.7, -0.3, -1.0],
         // Whole and half powers are rewritten, the others are not.
@@ -94,7 +94,21 @@ fn elementwise(op: &'static Elementwise) -> Vec<Case> {
     };
     let (low, high) = op.domain;
     // Kinks and jumps are at 0; both sides are sampled, away from it.
-    let kinked = matches!(op.name, "relu" | "abs" | "step" | "sign");
+    let kinked = matches!(op.name, "relu" | "abs" | "step" | "sign" | "signum");
+    // Ties and jumps, of masks in particular.
+    let jumps = matches!(
+        op.name,
+        "equals"
+            | "not_equals"
+            | "less"
+            | "less_or_equal"
+            | "not"
+            | "and"
+            | "or"
+            | "minimum"
+            | "maximum"
+            | "share"
+    );
     let draw = if kinked {
         Draw::Signed(low, high)
     } else {
@@ -102,7 +116,12 @@ fn elementwise(op: &'static Elementwise) -> Vec<Case> {
     };
     let mut cases = Vec::new();
     for attr in attrs {
-        for operands in elementwise_operands(op.arity) {
+        let operands = if matches!(op.name, "taken" | "kept") {
+            selected_operands()
+        } else {
+            elementwise_operands(op.arity)
+        };
+        for operands in operands {
             cases.push(Case {
                 name: op.name,
                 def: op,
@@ -112,7 +131,7 @@ fn elementwise(op: &'static Elementwise) -> Vec<Case> {
             });
         }
     }
-    if kinked || op.name == "equals" {
+    if kinked || jumps {
         let jumping = Case {
             draw: Draw::Few,
             ..cases[0].clone()
@@ -144,6 +163,22 @@ fn elementwise_operands(arity: usize) -> Vec<Vec<Operand>> {
         vec![broadcast(&[2, 1], &[2, 3]), broadcast(&[3], &[2, 3])],
         vec![broadcast(&[], &[2, 2, 3]), whole(&[2, 2, 3])],
         vec![permuted(&[3, 2], &[1, 0]), sliced(&[2, 5], 1, 1, 3)],
+    ]
+}
+
+/// A mask, and what is selected by it.
+fn selected_operands() -> Vec<Vec<Operand>> {
+    let mask = |dims| Operand {
+        dims,
+        via: Via::Mask,
+    };
+    vec![
+        vec![mask(&[2, 3]), whole(&[2, 3])],
+        vec![mask(&[300]), whole(&[300])],
+        vec![mask(&[2, 3]), broadcast(&[3], &[2, 3])],
+        vec![mask(&[2, 3]), permuted(&[3, 2], &[1, 0])],
+        vec![mask(&[3, 3]), sliced(&[3, 5], 1, 1, 3)],
+        vec![mask(&[]), whole(&[])],
     ]
 }
 
