@@ -172,6 +172,23 @@ pub(super) fn pick<T: Real, F: LaneOp>(level: Level) -> MapKernel<T> {
     }
 }
 
+/// Runs the loop of one instruction set, which this processor must have, over the whole of `dst`.
+#[cfg(test)]
+pub(crate) fn run_at<T: Real>(table: &MapTable, level: Level, dst: &mut [T], a: &[T], b: &[T]) {
+    assert!(level <= Level::detect() && a.len() >= dst.len() && b.len() >= dst.len());
+    let kernel = T::kernel(table, level);
+    // SAFETY: three arrays of as many elements, and a level that this processor has.
+    unsafe {
+        kernel(
+            dst.len(),
+            T::zero(),
+            dst.as_mut_ptr(),
+            a.as_ptr(),
+            b.as_ptr(),
+        )
+    };
+}
+
 /// Two functions of one element that share most of their work: (y, z) = (f(x), g(x)).
 pub(crate) trait TwinLane: 'static {
     fn eval<T: Real, I: Isa>(x: T) -> (T, T);

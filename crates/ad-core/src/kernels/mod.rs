@@ -30,6 +30,8 @@ pub use gemm::add_product;
 pub(crate) use gemm::{GemmShape, gemm, scratch_len as gemm_scratch};
 pub(crate) use indexed::IndexedJob;
 pub(crate) use isa::{Isa, Level};
+#[cfg(test)]
+pub(crate) use map::run_at;
 pub(crate) use map::{LaneOp, MapKernel, MapTable, TwinKernel, TwinLane, TwinTable};
 pub(crate) use recurrence::RecurrenceJob;
 pub(crate) use reduce::ReduceJob;

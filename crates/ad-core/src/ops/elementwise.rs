@@ -556,8 +556,8 @@ fn simplify_div(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId>
     // x/y² as (x/y)/y: what lies between x and the result; so do the factors of its derivatives.
     let root = square_root(graph, inputs[1])?;
     let recip = graph.map1(&RECIP, root);
-    let once = graph.mul(recip, inputs[0]);
-    Some(graph.mul(recip, once))
+    let once = graph.map2(&MUL, recip, inputs[0]);
+    Some(graph.map2(&MUL, recip, once))
 }
 
 /// xy, if that is a normal number or zero because a factor is; else NaN.

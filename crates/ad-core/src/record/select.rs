@@ -192,8 +192,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn clamp(self, low: f64, high: f64) -> Self {
-        // NaN is not in order.
-        if !(low <= high) {
+        if low > high || low.is_nan() || high.is_nan() {
             return self.recorder.build("clamp", |_| {
                 Err(format!("no number is from {low} to {high}"))
             });

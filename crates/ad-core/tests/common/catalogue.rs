@@ -36,6 +36,7 @@ pub(crate) const SHAPES: &[Shape] = &[
     rolls("wide sum", wide_sum),
     grows("sum of many readings", readings),
     grows("deep sum", deep_sum),
+    grows("selections", selections),
     grows("recurrence with penalty", recurrence_with_penalty),
     grows("shared subterms", shared_subterms),
     grows("views of views", views_of_views),
@@ -82,6 +83,19 @@ fn deep_sum(n: usize) -> Function<f64> {
     arrays(5, |x| {
         (0..n)
             .fold(x, |y, i| y + (y + i as f64).sin())
+            .square()
+            .sum()
+    })
+}
+
+/// Selections of selections, with one branch or with two.
+fn selections(n: usize) -> Function<f64> {
+    arrays(5, |x| {
+        (0..n)
+            .fold(x, |y, i| {
+                let other = if i % 2 == 0 { y * 0.5 } else { y.zeros_like() };
+                y.gt(i as f64).select((y + 1.5).sin(), other)
+            })
             .square()
             .sum()
     })

@@ -18,6 +18,7 @@ mod programs;
 mod recording_errors;
 mod reroll;
 mod rewrites;
+mod selection;
 mod sizes;
 mod softmax;
 mod worked;

@@ -208,3 +208,6 @@ fn simplify_kept(graph: &mut Graph, _c: f64, inputs: &[NodeId]) -> Option<NodeId
     let mask = both(graph, mask, inner);
     Some(graph.map2(&KEPT, mask, x))
 }
+
+#[cfg(test)]
+mod tests;
