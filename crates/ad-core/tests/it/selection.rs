@@ -482,7 +482,9 @@ fn pieces<S: Scalar>(x: &[S]) -> S {
 #[test]
 fn scalar_code_runs_plain_and_recorded() {
     for n in [2, 3, 40] {
-        let x: Vec<f64> = (0..n).map(|i| 2.5 * (1.7 * f64::from(i) + 0.4).sin()).collect();
+        let x: Vec<f64> = (0..n)
+            .map(|i| 2.5 * (1.7 * f64::from(i) + 0.4).sin())
+            .collect();
         let f = Function::<f64>::record_scalars(x.len(), |x| pieces(x)).unwrap();
         let (value, plain) = (f.value(&x).unwrap(), pieces(&x));
         // Sums of up to 200 terms of size 10 in another order.
