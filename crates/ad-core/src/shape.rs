@@ -55,12 +55,18 @@ impl Shape {
     /// Refuses a shape of more than `most` elements. Axes of size 0 count as one: the strides of
     /// an empty array must fit as well.
     pub(crate) fn check(self, most: usize) -> Result<Self, String> {
+        self.checked(most).map(|()| self)
+    }
+
+    /// [`Self::check`] of a shape that somebody else has.
+    #[inline]
+    pub(crate) fn checked(&self, most: usize) -> Result<(), String> {
         let extent = self
             .0
             .iter()
             .try_fold(1_usize, |extent, &size| extent.checked_mul(size.max(1)));
         match extent {
-            Some(extent) if extent <= most => Ok(self),
+            Some(extent) if extent <= most => Ok(()),
             _ => Err(format!("the shape {self} has more than {most} elements")),
         }
     }

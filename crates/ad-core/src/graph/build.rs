@@ -76,7 +76,7 @@ impl Graph {
     /// Pushes an instruction whose operands fit by construction. So do the sizes: what derivatives
     /// make is as long as what was recorded, or a stack of it (see [`MAX_RECORDED`]).
     pub(crate) fn push(&mut self, op: Op, inputs: Operands) -> NodeId {
-        let name = op.def().name();
+        let name = op.name();
         match self.try_push(op, inputs) {
             Ok(id) => id,
             Err(message) => unreachable!("a transformation built a wrong {name}: {message}"),
@@ -99,13 +99,14 @@ impl Graph {
     pub(crate) fn uniform(&self, mut id: NodeId) -> Option<f64> {
         for _ in 0..=Self::STRETCH {
             let op = self.op(id);
-            if op.is(&source::SCALAR) {
-                return Some(op.attr.as_float());
+            // Asked for every operand: what has no parameters is neither a number nor a view.
+            match op.attr {
+                Attr::Float(_) if op.is(&source::SCALAR) => return Some(op.attr.as_float()),
+                Attr::Ints(_) if op.is(&layout::BROADCAST) || op.is(&layout::RESHAPE) => {
+                    id = self.inputs(id)[0];
+                }
+                _ => break,
             }
-            if !(op.is(&layout::BROADCAST) || op.is(&layout::RESHAPE)) {
-                break;
-            }
-            id = self.inputs(id)[0];
         }
         None
     }
@@ -114,6 +115,11 @@ impl Graph {
     pub(crate) const STRETCH: usize = 2;
 
     pub(crate) fn scalar(&mut self, value: f64) -> NodeId {
+        // Recording makes one for each constant that it meets.
+        if self.store.has_room(0) {
+            let (op, shape) = (source::scalar(value), Shape::scalar());
+            return self.store.insert(op, &[], shape);
+        }
         self.push(source::scalar(value), Operands::new())
     }
 

@@ -145,7 +145,13 @@ impl Graph {
         self.store.op(id)
     }
 
+    /// The operations of all instructions, equal ones once, by [`Self::op_number`].
+    pub(crate) fn ops(&self) -> &[Op] {
+        self.store.ops()
+    }
+
     /// A number that instructions of equal operations have in common.
+    #[inline]
     pub(crate) fn op_number(&self, id: NodeId) -> u32 {
         self.store.op_number(id)
     }
@@ -240,10 +246,14 @@ impl Graph {
 
     /// Notes the caller's line of an instruction; the first line to record it stays.
     pub(crate) fn set_site(&mut self, id: NodeId, site: &'static Location<'static>) {
-        if self.sites.len() <= id.index() {
-            self.sites.resize(id.index() + 1, None);
+        if let Some(own) = self.sites.get_mut(id.index()) {
+            own.get_or_insert(site);
+        } else {
+            if self.sites.len() < id.index() {
+                self.sites.resize(id.index(), None);
+            }
+            self.sites.push(Some(site));
         }
-        self.sites[id.index()].get_or_insert(site);
     }
 
     /// Which instructions the targets depend on, themselves included.

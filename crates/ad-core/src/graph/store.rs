@@ -106,6 +106,11 @@ impl Store {
         &self.ops.values[self.nodes[id.index()].op as usize]
     }
 
+    pub(super) fn ops(&self) -> &[Op] {
+        &self.ops.values
+    }
+
+    #[inline(always)]
     pub(super) fn op_number(&self, id: NodeId) -> u32 {
         self.nodes[id.index()].op
     }

@@ -101,6 +101,12 @@ impl Op {
         self.def.primitive
     }
 
+    /// The primitive's name, without asking it.
+    #[inline]
+    pub(crate) fn name(&self) -> &'static str {
+        self.def.name
+    }
+
     #[inline]
     pub(crate) fn is(&self, primitive: &impl Primitive) -> bool {
         same_name(self.def.name, primitive.name())

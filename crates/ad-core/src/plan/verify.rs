@@ -7,24 +7,38 @@
 //! reads only element by element, in elementwise chains. [`Lives`] is told of each buffer as kernel
 //! calls are made of it: no two buffers that are alive together overlap.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{Gather, Instr, Lane, Loc, Motion, Plan, Space, Step};
 use crate::graph::NodeId;
 use crate::kernels::GemmShape;
 use crate::real::Real;
 
-/// Elements `start..end` of a space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Elements of a space, from one address up to another: as words, which have the space in front, so
+/// that regions of several spaces are in order too. A scalar program has as many as it has steps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Region {
-    space: u16,
-    start: usize,
-    end: usize,
+    start: u64,
+    end: u64,
 }
 
 impl Region {
+    #[inline(always)]
     fn overlaps(self, other: Self) -> bool {
-        self.space == other.space && self.start < other.end && other.start < self.end
+        self.start < other.end && other.start < self.end
+    }
+
+    #[inline(always)]
+    fn space(self) -> Space {
+        Loc(self.start).space()
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}..{}", Loc(self.start), Loc(self.end).offset())
     }
 }
 
@@ -93,24 +107,27 @@ impl Spaces {
         lens.extend_from_slice(&plan.inputs);
         let outputs = lens.len();
         lens.extend_from_slice(&plan.outputs);
+        if let Some(len) = lens.iter().find(|&&len| len > Loc::MAX_LEN) {
+            return Err(format!("a space of {len} elements"));
+        }
         Ok(Self { lens, outputs })
     }
 
     /// `len` elements from an address on.
     #[inline(always)]
     fn region(&self, at: Loc, len: usize) -> Result<Region, String> {
-        let (space, start) = (at.space().0, at.offset());
+        let start = at.0;
         if len == 0 {
             // Nothing is reached, wherever it begins.
-            return Ok(Region {
-                space,
-                start,
-                end: start,
-            });
+            return Ok(Region { start, end: start });
         }
-        let end = start.checked_add(len);
-        match (end, self.lens.get(usize::from(space))) {
-            (Some(end), Some(&size)) if end <= size => Ok(Region { space, start, end }),
+        let end = at.offset().checked_add(len);
+        match (end, self.lens.get(usize::from(at.space().0))) {
+            // No space is as long as an address can say, so that the end has the same space in front.
+            (Some(end), Some(&size)) if end <= size => {
+                let end = start + len as u64;
+                Ok(Region { start, end })
+            }
             (_, size) => Err(outside(at, len, size)),
         }
     }
@@ -146,7 +163,7 @@ impl Spaces {
 
     #[inline(always)]
     fn writable(&self, region: Region) -> Result<Region, String> {
-        let space = usize::from(region.space);
+        let space = usize::from(region.space().0);
         let arena = space == usize::from(Space::ARENA.0);
         if arena || space == usize::from(Space::SCRATCH.0) || space >= self.outputs {
             return Ok(region);
@@ -175,40 +192,48 @@ impl Spaces {
         self.apart((b, b_axes.into_iter()), (c, c_axes()))
     }
 
+    /// What a chain of `len` elements stores, in order: all of it apart from each other.
+    fn stored<T>(&self, len: usize, steps: &[Step<T>]) -> Result<Vec<Region>, String> {
+        let mut stored: Vec<Region> = Vec::new();
+        for step in steps {
+            let (first, second) = match step {
+                Step::Run { dst, .. } => (dst, None),
+                Step::Twin { first, second, .. } => (first, Some(second)),
+                Step::Gather(_) => continue,
+            };
+            for dst in [Some(first), second].into_iter().flatten() {
+                if matches!(dst.motion, Motion::Moves) {
+                    stored.push(self.writable(self.region(dst.at, len)?)?);
+                }
+            }
+        }
+        // Mostly they are in order as they come.
+        let follows = |pair: &[Region]| pair[0].end <= pair[1].start;
+        if stored.windows(2).all(follows) {
+            return Ok(stored);
+        }
+        stored.sort_unstable();
+        match stored.windows(2).find(|pair| pair[0].overlaps(pair[1])) {
+            Some(pair) => Err(format!("stores {pair:?}")),
+            None => Ok(stored),
+        }
+    }
+
     /// A chain of `len` elements, `block` at a time: what it stores lies apart from each other, and
     /// what it reads is apart from that too or moves along with it.
     fn chain<T>(&self, len: usize, block: usize, steps: &[Step<T>]) -> Result<(), String> {
         if block == 0 {
             return Err("blocks of nothing".into());
         }
-        let mut stored: Vec<Region> = Vec::new();
-        let mut store = |dst: &Lane| -> Result<(), String> {
-            if dst.motion == Motion::Moves {
-                stored.push(self.writable(self.region(dst.at, len)?)?);
-            }
-            Ok(())
-        };
-        for step in steps {
-            match step {
-                Step::Run { dst, .. } => store(dst)?,
-                Step::Twin { first, second, .. } => {
-                    store(first)?;
-                    store(second)?;
-                }
-                Step::Gather(_) => {}
-            }
-        }
-        if !stored.is_sorted() {
-            stored.sort_unstable();
-        }
-        if let Some(pair) = stored.windows(2).find(|pair| pair[0].overlaps(pair[1])) {
-            return Err(format!("stores {pair:?}"));
-        }
+        let stored = self.stored(len, steps)?;
         let chain = Chain {
             spaces: self,
             len,
             block,
             stored: &stored,
+            first: stored.first().map_or(u64::MAX, |first| first.start),
+            last: stored.last().map_or(u64::MAX, |last| last.end),
+            near: Cell::new(0),
         };
         for step in steps {
             match step {
@@ -244,8 +269,12 @@ struct Chain<'a> {
     spaces: &'a Spaces,
     len: usize,
     block: usize,
-    /// What it writes to memory, in order.
+    /// What it writes to memory, in order, and where that begins and ends.
     stored: &'a [Region],
+    first: u64,
+    last: u64,
+    /// The store that was read last: its neighbours are read next.
+    near: Cell<usize>,
 }
 
 impl Chain<'_> {
@@ -268,7 +297,7 @@ impl Chain<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn operand(&self, lane: Lane) -> Result<(), String> {
         match lane.motion {
             Motion::Stays => self.register(lane.at),
@@ -276,14 +305,16 @@ impl Chain<'_> {
                 let region = self.spaces.region(lane.at, self.len)?;
                 self.apart(region, true)
             }
-            Motion::Repeats(period) => {
-                let period = period as usize;
-                if period == 0 || !period.is_multiple_of(self.block) {
-                    return Err(format!("a row of {period} in blocks of {}", self.block));
-                }
-                self.apart(self.spaces.region(lane.at, period)?, false)
-            }
+            Motion::Repeats(period) => self.row(lane.at, period as usize),
         }
+    }
+
+    /// A row that is repeated.
+    fn row(&self, at: Loc, period: usize) -> Result<(), String> {
+        if period == 0 || !period.is_multiple_of(self.block) {
+            return Err(format!("a row of {period} in blocks of {}", self.block));
+        }
+        self.apart(self.spaces.region(at, period)?, false)
     }
 
     fn gather(&self, gather: &Gather) -> Result<(), String> {
@@ -303,12 +334,17 @@ impl Chain<'_> {
     #[inline(always)]
     fn apart(&self, read: Region, moves: bool) -> Result<(), String> {
         // Most operands lie before or behind all that is stored, or in another space.
-        let (Some(first), Some(last)) = (self.stored.first(), self.stored.last()) else {
+        if read.end <= self.first || read.start >= self.last {
             return Ok(());
-        };
-        let before = (read.space, read.end) <= (first.space, first.start);
-        if before || (read.space, read.start) >= (last.space, last.end) {
-            return Ok(());
+        }
+        // Others are mostly what the step before has stored, or the one before that when derivatives go
+        // back. Stores lie apart from each other, so that what is one of them meets no other.
+        let near = self.near.get();
+        for at in [near + 1, near, near.wrapping_sub(1)] {
+            if moves && self.stored.get(at) == Some(&read) {
+                self.near.set(at);
+                return Ok(());
+            }
         }
         self.apart_from_each(read, moves)
     }
@@ -316,7 +352,8 @@ impl Chain<'_> {
     fn apart_from_each(&self, read: Region, moves: bool) -> Result<(), String> {
         let before = self
             .stored
-            .partition_point(|stored| (stored.space, stored.end) <= (read.space, read.start));
+            .partition_point(|stored| stored.end <= read.start);
+        self.near.set(before);
         match self.stored.get(before) {
             Some(&stored) if stored.overlaps(read) && !(moves && stored == read) => {
                 Err(format!("reads {read:?} and stores {stored:?}"))

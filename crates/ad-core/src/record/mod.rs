@@ -116,8 +116,8 @@ impl Recorder {
         let location = Location::caller();
         let mut state = self.state.borrow_mut();
         let built = build(&mut state.graph).and_then(|id| {
-            let shape = state.graph.shape(id).clone();
-            shape.check(MAX_RECORDED).map(|_| id)
+            let shape = state.graph.shape(id);
+            shape.checked(MAX_RECORDED).map(|()| id)
         });
         let id = match built {
             Ok(id) => {
@@ -216,7 +216,7 @@ impl<'t> Var<'t> {
 
     #[track_caller]
     fn unary(self, op: Op) -> Self {
-        let name = op.def().name();
+        let name = op.name();
         self.recorder.build(name, |graph| {
             graph.try_push(op, Operands::from_slice(&[self.id]))
         })
@@ -225,7 +225,7 @@ impl<'t> Var<'t> {
     /// An elementwise operation of two operands, each stretched to their common shape.
     #[track_caller]
     fn binary(self, op: Op, other: Self) -> Self {
-        let name = op.def().name();
+        let name = op.name();
         self.recorder.build(name, |graph| {
             self.same_recording(other)?;
             let (x, y) = (graph.shape(self.id), graph.shape(other.id));

@@ -1,13 +1,10 @@
 //! Which statements on numbers are alike.
 
-use std::cmp::Ordering;
-
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
+use super::marks::{COMMUTES, CONSTANT, Marks, RESHAPED, STATEMENT};
 use crate::graph::{Graph, NodeId};
-use crate::ops::elementwise as ew;
-use crate::ops::{Lowering, layout, source};
+use crate::ops::{Op, elementwise as ew};
 
 /// What a number is a member of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,27 +28,29 @@ pub(super) struct Groups {
     pub(super) members: Vec<Vec<NodeId>>,
 }
 
-/// The operands of a statement; those of sums and products in the order of their classes.
-type Arguments = SmallVec<[NodeId; 2]>;
+/// The one or two operands of a statement; those of sums and products in the order of their classes.
+type Arguments = [Option<NodeId>; 2];
 
 impl Groups {
     /// The groups of what `is_free`: is no part of a long sum or product.
-    pub(super) fn find(graph: &Graph, needed: &[bool], is_free: impl Fn(NodeId) -> bool) -> Self {
+    pub(super) fn find(graph: &Graph, marks: &Marks, is_free: impl Fn(NodeId) -> bool) -> Self {
+        let numbers = graph.ops().iter().zip(0..);
+        let kinds: Vec<u32> = numbers.map(|(op, at)| without_constant(op, at)).collect();
         let mut known: FxHashMap<(u32, [Class; 2]), usize> = FxHashMap::default();
         let mut groups = Self {
             of: graph.ids().map(|id| (Class::Itself(id), 0)).collect(),
             members: Vec::new(),
         };
-        for id in graph.ids().filter(|id| needed[id.index()]) {
-            if let Some((of, at)) = element(graph, id) {
+        for id in marks.all(STATEMENT | CONSTANT | RESHAPED) {
+            if let Some((of, at)) = marks.element(graph, id) {
                 groups.of[id.index()] = (Class::Elements(of), at);
-            } else if graph.op(id).is(&source::SCALAR) {
+            } else if marks.has(id, CONSTANT) {
                 groups.of[id.index()] = (Class::Constant, 0);
-            } else if is_statement(graph, id) && is_free(id) {
-                let class = |x: &NodeId| groups.of[x.index()].0;
-                let arguments = groups.arguments(graph, id);
-                let classes = [0, 1].map(|at| arguments.get(at).map_or(Class::Constant, class));
-                let key = (without_constant(graph, id), classes);
+            } else if marks.has(id, STATEMENT) && is_free(id) {
+                let class = |x: NodeId| groups.of[x.index()].0;
+                let arguments = groups.arguments(graph, marks, id);
+                let classes = arguments.map(|x| x.map_or(Class::Constant, class));
+                let key = (kinds[graph.op_number(id) as usize], classes);
                 let group = *known.entry(key).or_insert(groups.members.len());
                 if group == groups.members.len() {
                     groups.members.push(Vec::new());
@@ -61,39 +60,36 @@ impl Groups {
                 groups.members[group].push(id);
             }
         }
-        groups.sort(graph);
+        groups.sort(graph, marks);
         groups
     }
 
     /// The operands of a statement; those that can change places are in the order of their classes,
     /// so that x·y and y·x are alike.
-    pub(super) fn arguments(&self, graph: &Graph, id: NodeId) -> Arguments {
-        let (op, inputs) = (graph.op(id), graph.inputs(id));
-        let mut arguments = Arguments::from_slice(inputs);
-        if op.is(&ew::ADD) || op.is(&ew::MUL) {
-            let key = |at: usize| (self.of[inputs[at].index()].0, inputs[at]);
-            if key(1) < key(0) {
-                arguments.swap(0, 1);
-            }
+    pub(super) fn arguments(&self, graph: &Graph, marks: &Marks, id: NodeId) -> Arguments {
+        let inputs = graph.inputs(id);
+        let &[x, y] = inputs else {
+            return [inputs.first().copied(), None];
+        };
+        let key = |x: NodeId| (self.of[x.index()].0, x);
+        if marks.has(id, COMMUTES) && key(y) < key(x) {
+            [Some(y), Some(x)]
+        } else {
+            [Some(x), Some(y)]
         }
-        arguments
     }
 
     /// Sorts the members of each group by the places of their operands, so that a loop that goes
     /// down reads its arrays upwards like any other. Groups of operands are sorted before.
-    fn sort(&mut self, graph: &Graph) {
+    fn sort(&mut self, graph: &Graph, marks: &Marks) {
         for group in 0..self.members.len() {
             let mut members = std::mem::take(&mut self.members[group]);
             let key = |id: NodeId| {
-                let arguments = self.arguments(graph, id);
-                let place = |x: &NodeId| self.of[x.index()].1;
-                [0, 1].map(|at| arguments.get(at).map_or(0, place))
+                let place = |x: NodeId| self.of[x.index()].1;
+                let arguments = self.arguments(graph, marks, id);
+                arguments.map(|x| x.map_or(0, place))
             };
-            let keys: Vec<_> = members.iter().map(|&id| key(id)).collect();
-            if keys
-                .windows(2)
-                .any(|pair| pair[0].cmp(&pair[1]) == Ordering::Greater)
-            {
+            if !members.is_sorted_by_key(|&id| key(id)) {
                 members.sort_by_cached_key(|&id| key(id));
             }
             for (place, id) in members.iter().enumerate() {
@@ -104,35 +100,14 @@ impl Groups {
     }
 }
 
-/// Whether an instruction is an elementwise one on single numbers.
-pub(super) fn is_statement(graph: &Graph, id: NodeId) -> bool {
-    graph.shape(id).rank() == 0 && matches!(graph.op(id).def().lowering(), Lowering::Map(_))
-}
-
-/// The array and the position, if an instruction is one element of a vector.
-fn element(graph: &Graph, id: NodeId) -> Option<(NodeId, usize)> {
-    if graph.shape(id).rank() != 0 || !graph.op(id).is(&layout::RESHAPE) {
-        return None;
-    }
-    slice_of_one(graph, graph.inputs(id)[0])
-}
-
-/// The array and the position, if an instruction cuts one element out of a vector.
-pub(super) fn slice_of_one(graph: &Graph, id: NodeId) -> Option<(NodeId, usize)> {
-    let op = graph.op(id);
-    let one = op.is(&layout::SLICE) && graph.shape(id).dims() == [1];
-    one.then(|| (graph.inputs(id)[0], op.attr.as_ints()[1]))
-}
-
-/// A number for what an instruction does: multiplications by and additions of constants are alike
+/// A number for what an operation does: multiplications by and additions of constants are alike
 /// whatever the constant is.
-fn without_constant(graph: &Graph, id: NodeId) -> u32 {
-    let op = graph.op(id);
+fn without_constant(op: &Op, number: u32) -> u32 {
     if op.is(&ew::SCALE) {
         u32::MAX
     } else if op.is(&ew::OFFSET) {
         u32::MAX - 1
     } else {
-        graph.op_number(id)
+        number
     }
 }

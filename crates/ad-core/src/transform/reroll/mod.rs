@@ -8,6 +8,7 @@
 //! and vectors put together from members become placements of slices.
 
 mod groups;
+mod marks;
 mod products;
 mod sums;
 
@@ -16,7 +17,8 @@ use rustc_hash::FxHashMap;
 use crate::graph::{Graph, NodeId, Operands};
 use crate::ops::{elementwise as ew, layout};
 use crate::shape::Shape;
-use groups::{Class, Groups, is_statement, slice_of_one};
+use groups::{Class, Groups};
+use marks::{Marks, SLICE_OF_ONE, STATEMENT};
 use products::Products;
 use sums::{Sums, Term};
 
@@ -30,23 +32,19 @@ const MIN_RUN: usize = 64;
 /// Copies the program of `targets` with groups of equal statements on numbers as vectors.
 pub(crate) fn reroll(graph: &Graph, targets: &[NodeId]) -> (Graph, Vec<NodeId>) {
     let needed = graph.needed_for(targets.iter().copied());
-    let numbers = graph
-        .ids()
-        .filter(|id| needed[id.index()] && is_statement(graph, *id));
-    if numbers.count() < 2 * MIN_LANES {
+    let marks = Marks::new(graph, &needed);
+    if marks.count(STATEMENT) < 2 * MIN_LANES {
         return (graph.clone(), targets.to_vec());
     }
-    let sums = Sums::find(graph, &needed, targets);
-    let products = Products::find(graph, &needed, targets);
-    let is_free = |id: NodeId| {
-        let at = id.index();
-        let is_last = sums.terms[at].is_some() || products.factors[at].is_some();
-        !is_last && !sums.inner[at] && !products.inner[at]
-    };
-    let groups = Groups::find(graph, &needed, is_free);
+    let uses = graph.use_counts(&needed, targets);
+    let sums = Sums::find(graph, &marks, &uses);
+    let products = Products::find(graph, &marks, &uses);
+    let is_free = |id: NodeId| !sums.part[id.index()] && !products.part[id.index()];
+    let groups = Groups::find(graph, &marks, is_free);
     let mut copy = Copy {
         old: graph,
         new: graph.without_nodes(),
+        marks: &marks,
         sums: &sums,
         products: &products,
         groups: &groups,
@@ -81,6 +79,7 @@ enum Place {
 struct Copy<'a> {
     old: &'a Graph,
     new: Graph,
+    marks: &'a Marks,
     sums: &'a Sums,
     products: &'a Products,
     groups: &'a Groups,
@@ -93,9 +92,8 @@ impl Copy<'_> {
     fn visit(&mut self, id: NodeId) {
         let class = self.groups.of[id.index()].0;
         // Elements are taken when somebody asks for them, and so are the slices they come from.
-        let lazy = matches!(class, Class::Elements(_)) || slice_of_one(self.old, id).is_some();
-        let inner = self.sums.inner[id.index()] || self.products.inner[id.index()];
-        if lazy || inner || self.moved[id.index()].is_some() {
+        let lazy = matches!(class, Class::Elements(_)) || self.marks.has(id, SLICE_OF_ONE);
+        if lazy || self.moved[id.index()].is_some() {
             return;
         }
         if let Class::Group(group) = class {
@@ -107,10 +105,12 @@ impl Copy<'_> {
                 return;
             }
         }
-        let new = if let Some(terms) = &self.sums.terms[id.index()] {
+        let new = if let Some(terms) = self.sums.terms.get(&id) {
             self.sum(terms)
-        } else if let Some(factors) = &self.products.factors[id.index()] {
+        } else if let Some(factors) = self.products.factors.get(&id) {
             self.product(factors)
+        } else if self.sums.part[id.index()] || self.products.part[id.index()] {
+            return;
         } else if self.old.op(id).is(&layout::PLACE) {
             self.placement(id)
         } else {
@@ -184,8 +184,8 @@ impl Copy<'_> {
         let first = self.old.node(members[0]);
         let mut operands = Operands::new();
         for which in 0..first.inputs.len() {
-            let argument = |&id: &NodeId| groups.arguments(self.old, id)[which];
-            let numbers: Vec<NodeId> = members.iter().map(argument).collect();
+            let argument = |&id: &NodeId| groups.arguments(self.old, self.marks, id)[which];
+            let numbers: Vec<NodeId> = members.iter().filter_map(argument).collect();
             operands.push(self.operand(&numbers));
         }
         let constant = |&id: &NodeId| self.old.op(id).attr.as_float();
@@ -425,7 +425,7 @@ impl Copy<'_> {
 
     /// The number that a vector of one element holds.
     fn number(&mut self, piece: NodeId) -> Option<Place> {
-        if let Some((array, place)) = slice_of_one(self.old, piece) {
+        if let Some((array, place)) = self.marks.slice_of_one(self.old, piece) {
             return Some(Place::In(self.get(array), place));
         }
         let node = self.old.node(piece);

@@ -1,6 +1,9 @@
 //! Long sums of numbers, found behind the chain of additions and subtractions that a loop leaves.
 
+use rustc_hash::FxHashMap;
+
 use super::MIN_LANES;
+use super::marks::{Marks, SUM};
 use crate::graph::{Graph, NodeId};
 use crate::ops::elementwise as ew;
 
@@ -15,28 +18,30 @@ pub(super) struct Term {
 /// Long sums of numbers.
 pub(super) struct Sums {
     /// The terms of each sum, by its last addition.
-    pub(super) terms: Vec<Option<Vec<Term>>>,
-    /// Additions in the middle of a sum.
-    pub(super) inner: Vec<bool>,
+    pub(super) terms: FxHashMap<NodeId, Vec<Term>>,
+    /// All additions of long sums.
+    pub(super) part: Vec<bool>,
 }
 
 impl Sums {
-    pub(super) fn find(graph: &Graph, needed: &[bool], targets: &[NodeId]) -> Self {
+    /// `uses` says how many instructions read each.
+    pub(super) fn find(graph: &Graph, marks: &Marks, uses: &[u32]) -> Self {
         let mut sums = Self {
-            terms: vec![None; graph.len()],
-            inner: vec![false; graph.len()],
+            terms: FxHashMap::default(),
+            part: vec![false; graph.len()],
         };
-        let search = Search::new(graph, needed, targets);
-        for id in graph.ids().rev().filter(|id| needed[id.index()]) {
-            if search.lens[id.index()] < MIN_LANES || sums.inner[id.index()] {
+        let search = Search::new(graph, marks, uses);
+        for id in marks.all(SUM).rev() {
+            if search.lens[id.index()] < MIN_LANES || sums.part[id.index()] {
                 continue;
             }
             let (terms, inner) = search.expand(id);
             if terms.len() >= MIN_LANES {
+                sums.part[id.index()] = true;
                 for id in inner {
-                    sums.inner[id.index()] = true;
+                    sums.part[id.index()] = true;
                 }
-                sums.terms[id.index()] = Some(terms);
+                sums.terms.insert(id, terms);
             }
         }
         sums
@@ -46,25 +51,22 @@ impl Sums {
 /// How long sums are if all their additions are followed.
 struct Search<'a> {
     graph: &'a Graph,
-    uses: Vec<u32>,
+    uses: &'a [u32],
     /// The number of terms of each addition; 1 for whatever is no addition.
     lens: Vec<usize>,
 }
 
 impl<'a> Search<'a> {
-    fn new(graph: &'a Graph, needed: &[bool], targets: &[NodeId]) -> Self {
+    fn new(graph: &'a Graph, marks: &Marks, uses: &'a [u32]) -> Self {
         let mut search = Self {
             graph,
-            uses: graph.use_counts(needed, targets),
+            uses,
             lens: vec![1; graph.len()],
         };
-        for id in graph.ids().filter(|id| needed[id.index()]) {
-            let node = graph.node(id);
-            let is_sum = node.op.is(&ew::ADD) || node.op.is(&ew::SUB);
-            if node.shape.rank() == 0 && is_sum {
-                let lens = node.inputs.iter().map(|&input| search.len_as_part(input));
-                search.lens[id.index()] = lens.sum();
-            }
+        for id in marks.all(SUM) {
+            let lens = graph.inputs(id).iter();
+            let lens = lens.map(|&input| search.len_as_part(input));
+            search.lens[id.index()] = lens.sum();
         }
         search
     }
@@ -130,8 +132,9 @@ mod tests {
         let x: Vec<NodeId> = (0..20).map(|at| graph.input(at, &scalar)).collect();
         let total = build(&mut graph, &x);
         let needed = graph.needed_for([total]);
-        let sums = Sums::find(&graph, &needed, &[total]);
-        let terms = sums.terms[total.index()].clone().unwrap_or_default();
+        let marks = Marks::new(&graph, &needed);
+        let sums = Sums::find(&graph, &marks, &graph.use_counts(&needed, &[total]));
+        let terms = sums.terms.get(&total).cloned().unwrap_or_default();
         let place = |term: &Term| (term.number.index(), term.negative);
         terms.iter().map(place).collect()
     }
