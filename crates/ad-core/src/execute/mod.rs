@@ -17,17 +17,18 @@ use crate::real::Real;
 
 pub(crate) use workspace::{Memory, Pool, zeros};
 
-/// The first address of each space.
-struct Bases<T>(SmallVec<[*mut T; 16]>);
+/// The first address of each space. A plain slice: steps of chains read it three times for each block.
+#[derive(Clone, Copy)]
+struct Bases<'a, T>(&'a [*mut T]);
 
-impl<T> Bases<T> {
+impl<T> Bases<'_, T> {
     #[inline(always)]
-    fn at(&self, loc: Loc) -> *mut T {
+    fn at(self, loc: Loc) -> *mut T {
         self.0[usize::from(loc.space().0)].wrapping_add(loc.offset())
     }
 
     #[inline(always)]
-    fn lane(&self, lane: Lane, start: usize) -> *mut T {
+    fn lane(self, lane: Lane, start: usize) -> *mut T {
         self.at(lane.at).wrapping_add(match lane.motion {
             Motion::Stays => 0,
             Motion::Moves => start,
@@ -82,30 +83,25 @@ pub(crate) fn run_observed<T: Real>(
     memory.reserve(plan.arena + plan.scratch, "the workspace of a program")?;
     let arena = memory.as_mut_ptr();
     let scratch = arena.wrapping_add(plan.arena);
-    let mut bases = Bases(SmallVec::new());
-    bases
-        .0
-        .extend([arena, scratch, plan.constants.as_ptr().cast_mut()]);
-    debug_assert_eq!(bases.0.len(), usize::from(Space::FIRST_INPUT));
-    bases
-        .0
-        .extend(inputs.iter().map(|input| input.as_ptr().cast_mut()));
-    bases
-        .0
-        .extend(outputs.iter_mut().map(|output| output.as_mut_ptr()));
+    let mut bases: SmallVec<[*mut T; 16]> = SmallVec::new();
+    bases.extend([arena, scratch, plan.constants.as_ptr().cast_mut()]);
+    debug_assert_eq!(bases.len(), usize::from(Space::FIRST_INPUT));
+    bases.extend(inputs.iter().map(|input| input.as_ptr().cast_mut()));
+    bases.extend(outputs.iter_mut().map(|output| output.as_mut_ptr()));
+    let bases = Bases(&bases);
     for (at, instr) in plan.instrs.iter().enumerate() {
         // SAFETY: the plan was verified when it was compiled (`plan/verify.rs`): every address that
         // an instruction reaches is inside its space, whose length was checked above (inputs,
         // outputs) or reserved (arena, scratch); none writes to an input or a constant, and what one
         // writes overlaps what it reads only where the kernel allows it.
-        unsafe { step(instr, plan, &bases, scratch) };
+        unsafe { step(instr, plan, bases, scratch) };
         after(at);
     }
     Ok(())
 }
 
 #[inline(always)]
-unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: &Bases<T>, scratch: *mut T) {
+unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: Bases<'_, T>, scratch: *mut T) {
     // SAFETY: see `run`.
     unsafe {
         match instr {
@@ -137,7 +133,7 @@ unsafe fn step<T: Real>(instr: &Instr<T>, plan: &Plan<T>, bases: &Bases<T>, scra
     }
 }
 
-unsafe fn map<T: Real>(len: usize, block: usize, steps: &[Step<T>], bases: &Bases<T>) {
+unsafe fn map<T: Real>(len: usize, block: usize, steps: &[Step<T>], bases: Bases<'_, T>) {
     let mut start = 0;
     while start < len {
         let n = block.min(len - start);
