@@ -28,6 +28,10 @@ pub(super) fn factorise<T: Scalar>(a: &mut [T], n: usize) -> Result<(), usize> {
 }
 
 /// Bytes that [`factorise`] takes beside the matrix, but for what LAPACK's products reserve once.
+#[allow(
+    clippy::extra_unused_type_parameters,
+    reason = "the signature of the other backend"
+)]
 pub(super) const fn factorise_bytes<T>(_: usize) -> usize {
     0
 }
