@@ -45,14 +45,14 @@ pub struct JournalEntry<T> {
 /// let file = Mutex::new(Vec::new()); // entries are serialisable
 /// let slq = Slq { n_steps: 20, ..Slq::default() };
 /// let whole = slq.estimate(&Journal::new(&a, |entry| file.lock().unwrap().push(entry)))?;
-/// assert_eq!(a.count(), 200);
+/// assert_eq!(a.count(), 201); // ten probes of twenty steps, and one product to measure noise
 ///
 /// // Had it been stopped after 150 products:
 /// let mut written = file.into_inner().unwrap();
 /// written.truncate(150);
 /// let resumed = slq.estimate(&Journal::resume(&a, written, |_| ()))?;
 /// assert_eq!(resumed, whole);
-/// assert_eq!(a.count(), 250);
+/// assert_eq!(a.count(), 252);
 /// # Ok::<(), hvp_solvers::SolverError>(())
 /// ```
 #[derive(Debug)]
