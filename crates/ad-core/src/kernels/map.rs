@@ -201,9 +201,6 @@ pub(crate) trait TwinLane: 'static {
 /// not overlap them otherwise, and the results must not overlap each other.
 pub type TwinKernel<T> = unsafe fn(n: usize, first: *mut T, second: *mut T, a: *const T);
 
-/// The same for pairs, whose two results and shared parts take more registers per element.
-const TWIN_CHUNK: usize = 32;
-
 #[inline(always)]
 unsafe fn twin_body<T: Real, I: Isa, F: TwinLane>(
     n: usize,
@@ -218,16 +215,16 @@ unsafe fn twin_body<T: Real, I: Isa, F: TwinLane>(
             return;
         }
         let mut start = 0;
-        while start + TWIN_CHUNK <= n {
-            let x = opaque(a.add(start)).cast::<[T; TWIN_CHUNK]>().read();
+        while start + CHUNK <= n {
+            let x = opaque(a.add(start)).cast::<[T; CHUNK]>().read();
             let (y, z) = twin_lanes::<T, I, F>(&x);
-            first.add(start).cast::<[T; TWIN_CHUNK]>().write(y);
-            second.add(start).cast::<[T; TWIN_CHUNK]>().write(z);
-            start += TWIN_CHUNK;
+            first.add(start).cast::<[T; CHUNK]>().write(y);
+            second.add(start).cast::<[T; CHUNK]>().write(z);
+            start += CHUNK;
         }
         let rest = n - start;
         if rest > 0 {
-            let mut x = [T::one(); TWIN_CHUNK];
+            let mut x = [T::one(); CHUNK];
             std::ptr::copy_nonoverlapping(a.add(start), x.as_mut_ptr(), rest);
             let (y, z) = twin_lanes::<T, I, F>(&x);
             std::ptr::copy_nonoverlapping(y.as_ptr(), first.add(start), rest);
@@ -237,11 +234,9 @@ unsafe fn twin_body<T: Real, I: Isa, F: TwinLane>(
 }
 
 #[inline(always)]
-fn twin_lanes<T: Real, I: Isa, F: TwinLane>(
-    x: &[T; TWIN_CHUNK],
-) -> ([T; TWIN_CHUNK], [T; TWIN_CHUNK]) {
-    let (mut y, mut z) = ([T::zero(); TWIN_CHUNK], [T::zero(); TWIN_CHUNK]);
-    for at in 0..TWIN_CHUNK {
+fn twin_lanes<T: Real, I: Isa, F: TwinLane>(x: &[T; CHUNK]) -> ([T; CHUNK], [T; CHUNK]) {
+    let (mut y, mut z) = ([T::zero(); CHUNK], [T::zero(); CHUNK]);
+    for at in 0..CHUNK {
         (y[at], z[at]) = F::eval::<T, I>(x[at]);
     }
     (y, z)

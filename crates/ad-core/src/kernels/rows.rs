@@ -653,8 +653,16 @@ pub(crate) fn probability<T: Real>(q: T) -> T {
 /// sum of terms.
 trait Pair {
     /// How much an element deserves that its v is taken as the row's own.
-    fn claim<T: Real>(q: T) -> T;
-    fn term<T: Real>(q: T, v: T, own: T) -> T;
+    #[inline(always)]
+    fn claim<T: Real>(q: T) -> T {
+        probability(q)
+    }
+
+    #[inline(always)]
+    fn term<T: Real>(q: T, v: T, own: T) -> T {
+        probability(q) * (v - own)
+    }
+
     fn result<T: Real, I: Isa>(q: T, v: T, sum: T, own: T) -> T;
 }
 
@@ -663,14 +671,6 @@ trait Pair {
 struct SoftmaxProduct;
 
 impl Pair for SoftmaxProduct {
-    #[inline(always)]
-    fn claim<T: Real>(q: T) -> T {
-        probability(q)
-    }
-    #[inline(always)]
-    fn term<T: Real>(q: T, v: T, own: T) -> T {
-        probability(q) * (v - own)
-    }
     #[inline(always)]
     fn result<T: Real, I: Isa>(q: T, v: T, sum: T, own: T) -> T {
         probability(q) * ((v - own) - sum)
@@ -681,14 +681,6 @@ impl Pair for SoftmaxProduct {
 struct LogProduct;
 
 impl Pair for LogProduct {
-    #[inline(always)]
-    fn claim<T: Real>(q: T) -> T {
-        probability(q)
-    }
-    #[inline(always)]
-    fn term<T: Real>(q: T, v: T, own: T) -> T {
-        probability(q) * (v - own)
-    }
     #[inline(always)]
     fn result<T: Real, I: Isa>(_q: T, v: T, sum: T, own: T) -> T {
         sum - (v - own)
